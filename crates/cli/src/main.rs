@@ -1,0 +1,3 @@
+//! The `fleetest` command.
+
+fn main() {}

@@ -1,0 +1,169 @@
+//! Judgement on a job or run, with its cause.
+//!
+//! Every verdict but `passed` carries a machine code and a human sentence. The exit codes of the command
+//! line are part of the published interface and follow from the verdict and the code alone.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Judgement on a job or run. The order is that of gravity: the verdict of a run is the greatest of its jobs'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every planned case has exactly one accepted final outcome, at least one ran, none failed.
+    Passed,
+    /// Proven complete, or stopped by fail-fast, and at least one case failed.
+    Failed,
+    /// It ran past its deadline.
+    TimedOut,
+    /// The run could not be judged: set-up, infrastructure, missing or contradictory results, no tests.
+    Errored,
+    /// Someone cancelled it.
+    Cancelled,
+}
+
+impl Verdict {
+    /// The word used in JSON and on the terminal.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Errored => "errored",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Machine codes of causes. `TestsFailed` goes with `failed`; the others with `errored`, `timed_out` or
+/// `cancelled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CauseCode {
+    /// At least one case failed.
+    TestsFailed,
+    /// Discovery found no tests, or everything was deselected.
+    NoTests,
+    /// A set-up command, a build or the framework's own start failed.
+    SetupFailed,
+    /// The framework or an interpreter is missing.
+    FrameworkMissing,
+    /// Discovery failed.
+    DiscoveryFailed,
+    /// The source could not be fetched.
+    SourceFailed,
+    /// A report file is missing, broken or contradicts the exit code.
+    ReportInvalid,
+    /// Results do not add up to the manifest.
+    Incomplete,
+    /// Runners could not be started, or too many were lost.
+    RunnerLost,
+    /// A job that this one needs did not pass.
+    NeedNotMet,
+    /// The job's or run's deadline passed.
+    DeadlinePassed,
+    /// Cancelled by a person or a newer commit.
+    CancelledByUser,
+    /// The server that owned the run went away and the run was closed afterwards.
+    Abandoned,
+    /// A fault of Fleetest itself.
+    Internal,
+}
+
+/// Why a verdict is not `passed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// Machine code.
+    pub code: CauseCode,
+    /// Human sentence: what, and what to do.
+    pub message: String,
+    /// Output of the tool that failed, if there is any, cut to a few KiB.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+impl Cause {
+    /// A cause without tool output.
+    #[must_use]
+    pub fn new(code: CauseCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), detail: String::new() }
+    }
+}
+
+/// A verdict and its cause; the cause is absent if and only if the verdict is `passed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, unless passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+}
+
+impl Judgement {
+    /// Green.
+    #[must_use]
+    pub fn passed() -> Self {
+        Self { verdict: Verdict::Passed, cause: None }
+    }
+
+    /// Anything but green, with its cause; the verdict follows from the code.
+    #[must_use]
+    pub fn because(cause: Cause) -> Self {
+        let verdict = match cause.code {
+            CauseCode::TestsFailed => Verdict::Failed,
+            CauseCode::DeadlinePassed => Verdict::TimedOut,
+            CauseCode::CancelledByUser => Verdict::Cancelled,
+            CauseCode::NoTests
+            | CauseCode::SetupFailed
+            | CauseCode::FrameworkMissing
+            | CauseCode::DiscoveryFailed
+            | CauseCode::SourceFailed
+            | CauseCode::ReportInvalid
+            | CauseCode::Incomplete
+            | CauseCode::RunnerLost
+            | CauseCode::NeedNotMet
+            | CauseCode::Abandoned
+            | CauseCode::Internal => Verdict::Errored,
+        };
+        Self { verdict, cause: Some(cause) }
+    }
+
+    /// The published exit code: 0 passed, 1 tests failed, 3 could not run, 4 no tests, 5 cancelled, 6 timed out.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self.verdict {
+            Verdict::Passed => 0,
+            Verdict::Failed => 1,
+            Verdict::Cancelled => 5,
+            Verdict::TimedOut => 6,
+            Verdict::Errored => match &self.cause {
+                Some(cause) if cause.code == CauseCode::NoTests => 4,
+                _ => 3,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_the_published_ones() {
+        let code = |c| Judgement::because(Cause::new(c, "x")).exit_code();
+        assert_eq!(Judgement::passed().exit_code(), 0);
+        assert_eq!(code(CauseCode::TestsFailed), 1);
+        assert_eq!(code(CauseCode::SetupFailed), 3);
+        assert_eq!(code(CauseCode::NoTests), 4);
+        assert_eq!(code(CauseCode::CancelledByUser), 5);
+        assert_eq!(code(CauseCode::DeadlinePassed), 6);
+    }
+}

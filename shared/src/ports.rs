@@ -1,0 +1,352 @@
+//! What the core needs from outside: small dyn-safe traits, held as `Arc<dyn …>`.
+//!
+//! Semantics stand in each trait's docs and are checked by the contract suites of `testkit`, one suite per
+//! port, run on every adapter. Errors say what the caller can do about them.
+
+use crate::domain::case::CaseResult;
+use crate::domain::id::{JobNo, RunId, ShardAttempt};
+use crate::domain::time::Timestamp;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::fmt::Debug;
+
+/// A failed port call, by what the caller can do.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// The subject does not exist.
+    #[error("{port}: `{subject}` not found")]
+    NotFound {
+        /// Which port.
+        port: &'static str,
+        /// Which subject.
+        subject: String,
+    },
+    /// The subject exists already.
+    #[error("{port}: `{subject}` exists already")]
+    AlreadyExists {
+        /// Which port.
+        port: &'static str,
+        /// Which subject.
+        subject: String,
+    },
+    /// A condition did not hold: read again and decide again.
+    #[error("{port}: `{subject}` was changed by someone else")]
+    Conflict {
+        /// Which port.
+        port: &'static str,
+        /// Which subject.
+        subject: String,
+    },
+    /// It may work later; it is unknown whether a write took effect.
+    #[error("{port}: `{subject}` is unavailable: {reason}")]
+    Unavailable {
+        /// Which port.
+        port: &'static str,
+        /// Which subject.
+        subject: String,
+        /// Human reason.
+        reason: String,
+    },
+    /// It will not work until someone changes rights, limits or configuration.
+    #[error("{port}: `{subject}` was refused: {reason}")]
+    Denied {
+        /// Which port.
+        port: &'static str,
+        /// Which subject.
+        subject: String,
+        /// Human reason.
+        reason: String,
+    },
+    /// What is stored cannot be understood.
+    #[error("{port}: `{subject}` is corrupt: {reason}")]
+    Corrupt {
+        /// Which port.
+        port: &'static str,
+        /// Which subject.
+        subject: String,
+        /// Human reason.
+        reason: String,
+    },
+}
+
+/// Result of a port call.
+pub type PortResult<T> = Result<T, PortError>;
+
+/// Where a document lives: documents of one partition are ordered by `sort`, bytewise.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Key {
+    /// Partition, non-empty, at most 512 bytes.
+    pub partition: String,
+    /// Sort key, non-empty, at most 512 bytes.
+    pub sort: String,
+}
+
+impl Key {
+    /// A key.
+    #[must_use]
+    pub fn new(partition: impl Into<String>, sort: impl Into<String>) -> Self {
+        Self { partition: partition.into(), sort: sort.into() }
+    }
+}
+
+/// An entry of the sparse index: documents that share `name`, ordered by `sort`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct IndexEntry {
+    /// Index partition, as in `open_runs`.
+    pub name: String,
+    /// Order inside it.
+    pub sort: String,
+}
+
+/// A stored document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Where.
+    pub key: Key,
+    /// Set by the store: 1 on creation, plus 1 on each write.
+    pub version: u64,
+    /// JSON text, less than 100 KB.
+    pub body: String,
+    /// From this time on the document does not exist for readers, even if it is still on disk.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What must hold for a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// No (unexpired) document has the key.
+    Absent,
+    /// The document exists with exactly this version.
+    Version(u64),
+    /// Anything.
+    Any,
+}
+
+/// One conditional write of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Where.
+    pub key: Key,
+    /// Condition.
+    pub condition: Condition,
+    /// What.
+    pub change: Change,
+}
+
+/// The change of one write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Create or replace; index entries are replaced whole.
+    Put {
+        /// JSON text.
+        body: String,
+        /// Expiry.
+        expires_at: Option<Timestamp>,
+        /// At most one entry.
+        index: Option<IndexEntry>,
+    },
+    /// Remove; removing what is not there is no error under `Any`.
+    Delete,
+    /// Change nothing: the condition alone must hold.
+    Check,
+}
+
+/// A page of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Documents in order.
+    pub documents: Vec<Document>,
+    /// Pass as `after` to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Most writes one commit may carry.
+pub const COMMIT_LIMIT: usize = 25;
+/// Largest document body.
+pub const DOCUMENT_LIMIT_BYTES: usize = 100 * 1024;
+
+/// An ordered document store.
+///
+/// Reads are consistent with every commit that returned before they began. `commit` is atomic: all
+/// writes or none; if any condition fails it answers `Conflict` naming the first such key and changes
+/// nothing. A commit of more than [`COMMIT_LIMIT`] writes, with two writes of one key, or with a body over
+/// [`DOCUMENT_LIMIT_BYTES`] is `Denied`. After `Unavailable` the commit may or may not have happened.
+#[async_trait]
+pub trait Store: Debug + Send + Sync {
+    /// The document, unless absent or expired at `now`.
+    async fn load(&self, key: &Key, now: Timestamp) -> PortResult<Option<Document>>;
+    /// Documents of a partition whose sort key starts with `prefix`, in order, from after sort key `after`,
+    /// at most `limit`.
+    async fn query(
+        &self,
+        partition: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        now: Timestamp,
+    ) -> PortResult<Page>;
+    /// Keys of documents in the index `name` whose index sort is at most `upto`, in index order. The index
+    /// may lag behind commits: a hint, to be confirmed by `load`.
+    async fn query_index(&self, name: &str, upto: &str, limit: usize) -> PortResult<Vec<Key>>;
+    /// Performs the writes, all or none.
+    async fn commit(&self, writes: Vec<Write>) -> PortResult<()>;
+}
+
+/// Named immutable byte strings.
+///
+/// Keys are relative slash-separated paths of `[A-Za-z0-9._=-]` segments. A put is atomic: no partial blob is
+/// ever visible. Puts replace; `put_absent` answers `AlreadyExists` and changes nothing if the key is taken.
+#[async_trait]
+pub trait Blobs: Debug + Send + Sync {
+    /// Stores a blob.
+    async fn put(&self, key: &str, bytes: Vec<u8>) -> PortResult<()>;
+    /// Stores a blob only if the key is free.
+    async fn put_absent(&self, key: &str, bytes: Vec<u8>) -> PortResult<()>;
+    /// The blob, or the part of it from `range.0` up to but not including `range.1` (cut at its end).
+    async fn fetch(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Vec<u8>>;
+    /// Keys that start with `prefix`, in order.
+    async fn list(&self, prefix: &str) -> PortResult<Vec<String>>;
+    /// Removes a blob; removing what is not there is no error.
+    async fn delete(&self, key: &str) -> PortResult<()>;
+}
+
+/// What a wake asks to be looked at. A wake carries no facts: the receiver reads the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Topic {
+    /// Plan the run.
+    Plan,
+    /// Launch the run's wanted shards.
+    Launch,
+    /// Prove and close the run's jobs, then the run.
+    Aggregate,
+}
+
+/// A message: look at this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Wake {
+    /// For what.
+    pub topic: Topic,
+    /// Which run.
+    pub run: RunId,
+}
+
+/// Sends wakes: at least once, in any order, possibly late or (rarely) never. The sweep makes up for all.
+#[async_trait]
+pub trait Queue: Debug + Send + Sync {
+    /// Sends a wake, to be delivered not before `delay_ms`.
+    async fn send(&self, wake: Wake, delay_ms: u64) -> PortResult<()>;
+}
+
+/// A shard to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchOrder {
+    /// Identity; launching it twice starts one runner.
+    pub shard: ShardAttempt,
+    /// One-shot token for `POST /session`.
+    pub bootstrap_token: String,
+    /// Slots that the runner should offer; `None` = all of its machine.
+    pub slots: Option<u32>,
+}
+
+/// What a launcher knows of a runner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum RunnerState {
+    /// Asked for, not yet running.
+    Pending,
+    /// Running.
+    Running,
+    /// Ended; an absent exit code is an infrastructure loss, never a success.
+    Stopped {
+        /// Exit code, if there was one.
+        exit_code: Option<i32>,
+        /// Human reason (`killed by signal 9`, `out of memory`).
+        reason: String,
+    },
+    /// The launcher has never heard of it, or has forgotten it.
+    Unknown,
+}
+
+/// Starts, looks at and stops runners.
+///
+/// `launch` is idempotent by [`ShardAttempt::client_token`]; no room is `Unavailable`. `stop` asks politely and then
+/// kills; stopping what is gone is no error.
+#[async_trait]
+pub trait Launcher: Debug + Send + Sync {
+    /// Starts the runner; returns a handle to be stored.
+    async fn launch(&self, order: &LaunchOrder) -> PortResult<String>;
+    /// Looks at it.
+    async fn describe(&self, shard: &ShardAttempt) -> PortResult<RunnerState>;
+    /// Ends it.
+    async fn stop(&self, shard: &ShardAttempt) -> PortResult<()>;
+}
+
+/// Tells the time.
+pub trait Clock: Debug + Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Makes ids and secrets.
+pub trait IdSource: Debug + Send + Sync {
+    /// A fresh UUID of version 7 as a number.
+    fn uuid(&self) -> u128;
+    /// A fresh secret: 64 hexadecimal digits from a cryptographic source.
+    fn secret(&self) -> String;
+}
+
+/// Something an onlooker may want to show at once. Losing one loses nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A case attempt was accepted; `retrying` says that another attempt follows.
+    Case {
+        /// Job.
+        job: JobNo,
+        /// Unit key.
+        unit: String,
+        /// The result.
+        result: Box<CaseResult>,
+        /// Whether another attempt follows.
+        retrying: bool,
+    },
+    /// Cases were announced.
+    Announced {
+        /// Job.
+        job: JobNo,
+        /// How many.
+        cases: u64,
+    },
+    /// The manifest of a job is there.
+    Planned {
+        /// Job.
+        job: JobNo,
+        /// Units.
+        units: u32,
+        /// Predicted work over all units, in milliseconds.
+        predicted_ms: u64,
+    },
+    /// A runner was lost.
+    RunnerLost {
+        /// Which.
+        shard: ShardAttempt,
+        /// Human reason.
+        reason: String,
+    },
+    /// The run is over.
+    Finished,
+}
+
+/// Receives notices, best effort, never blocking.
+pub trait Observer: Debug + Send + Sync {
+    /// Takes one notice.
+    fn notice(&self, run: RunId, notice: Notice);
+}
+
+/// An observer that looks away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn notice(&self, _run: RunId, _notice: Notice) {}
+}
