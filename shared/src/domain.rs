@@ -6,8 +6,12 @@
 pub mod case;
 pub mod id;
 pub mod outcome;
+pub mod queue;
 pub mod report;
+pub mod run;
+pub mod shard;
 pub mod spec;
+pub mod split;
 pub mod time;
 pub mod unit;
 pub mod verdict;

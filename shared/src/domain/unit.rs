@@ -80,6 +80,10 @@ pub struct Entry {
     /// How many runners or driver processes died while running it.
     #[serde(default)]
     pub crashes: u32,
+    /// Whether its cases are planned already, because an earlier entry announced them; then the selection
+    /// is `Only`, and a case that collection no longer finds still gets its final outcome.
+    #[serde(default)]
+    pub promised: bool,
     /// Outcomes of the previous attempt, in the order of `Only`; empty on the first attempt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub previous: Vec<Outcome>,
@@ -101,6 +105,7 @@ impl Entry {
             alone: false,
             careful: false,
             crashes: 0,
+            promised: false,
             previous: Vec::new(),
             predicted_ms,
             avoid_shard: None,

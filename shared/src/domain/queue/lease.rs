@@ -1,0 +1,116 @@
+//! A lease: one slot's fenced right to a few entries.
+//!
+//! A lease lives as long as its shard attempt keeps its heartbeat, and ends once: completed, released or
+//! lost. Only an active lease with the right epoch accepts anything.
+
+use crate::domain::case::CaseId;
+use crate::domain::id::{LeaseId, ShardAttempt};
+use crate::domain::outcome::Outcome;
+use crate::domain::time::Timestamp;
+use crate::domain::unit::{Entry, LeasedEntry, UnitEvent};
+use serde::{Deserialize, Serialize};
+
+/// Life-cycle place of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseStatus {
+    /// Held.
+    Active,
+    /// Every entry was finished or aborted by its holder.
+    Completed,
+    /// Given back.
+    Released,
+    /// Taken away after its runner was lost.
+    Lost,
+}
+
+/// How far a held entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// Not begun.
+    Waiting,
+    /// Begun; its cases are not known yet.
+    Started,
+    /// Its cases are known.
+    Announced,
+    /// Every announced case has a result.
+    Finished,
+    /// Its process died; what is missing has a new entry.
+    Aborted,
+}
+
+/// An entry as its lease remembers it: everything but the list of its cases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Number in the queue.
+    pub index: u32,
+    /// Unit key.
+    pub unit: String,
+    /// Attempt at the cases.
+    pub attempt: u32,
+    /// See [`Entry::careful`].
+    pub careful: bool,
+    /// See [`Entry::crashes`].
+    pub crashes: u32,
+    /// Whether its cases are planned already: a retry, or the rest of an entry that was lost.
+    pub promised: bool,
+    /// Predicted time, in milliseconds.
+    pub predicted_ms: u64,
+    /// How far it is.
+    pub progress: Progress,
+    /// Cases announced.
+    pub announced: u32,
+    /// Results accepted.
+    pub resulted: u32,
+    /// Cases that failed and will be tried again, with what they came to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<(CaseId, Outcome)>,
+}
+
+impl Held {
+    /// What a lease remembers of an entry that nobody has begun.
+    #[must_use]
+    pub fn new(leased: &LeasedEntry) -> Self {
+        let entry: &Entry = &leased.entry;
+        Self {
+            index: leased.index,
+            unit: entry.unit.clone(),
+            attempt: entry.attempt,
+            careful: entry.careful,
+            crashes: entry.crashes,
+            promised: entry.promised,
+            predicted_ms: entry.predicted_ms,
+            progress: Progress::Waiting,
+            announced: 0,
+            resulted: 0,
+            again: Vec::new(),
+        }
+    }
+}
+
+/// A lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Id.
+    pub id: LeaseId,
+    /// Holder.
+    pub holder: ShardAttempt,
+    /// Slot of the holder, counted from 1.
+    pub slot: u32,
+    /// Fencing epoch: unique in the job, rising.
+    pub epoch: u64,
+    /// When it was granted.
+    pub granted_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Life-cycle place.
+    pub status: LeaseStatus,
+    /// Entries.
+    pub entries: Vec<Held>,
+    /// Number of parts accepted so far: the number of the next one.
+    pub next_part: u32,
+    /// Results that the coordinator itself had to give: cases found to kill their process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<UnitEvent>,
+}

@@ -1,0 +1,209 @@
+//! Runs and jobs: their life and how their parts add up to a verdict.
+//!
+//! A run owns jobs; a job owns a queue, shards and a verdict. Terminal states never change. The verdict of a
+//! run is the gravest of its jobs'.
+
+use super::id::{JobNo, RunId};
+use super::queue::{Queue, Stopped};
+use super::shard::{Shard, ShardStatus};
+use super::spec::JobSpec;
+use super::time::Timestamp;
+use super::verdict::{Cause, CauseCode, Judgement, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// Life-cycle place of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Accepted, not planned.
+    Queued,
+    /// Planned; jobs wait, run or are over.
+    Running,
+    /// Over.
+    Finished,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Id.
+    pub id: RunId,
+    /// Life-cycle place.
+    pub status: RunStatus,
+    /// When it was accepted.
+    pub queued_at: Timestamp,
+    /// When it must be over.
+    pub deadline: Timestamp,
+    /// When it was over.
+    pub finished_at: Option<Timestamp>,
+    /// Jobs; 0 until planned.
+    pub jobs: u32,
+    /// Set once someone wants it to stop, with the reason.
+    pub cancel: Option<Cause>,
+    /// The verdict, once finished.
+    pub judgement: Option<Judgement>,
+}
+
+/// Life-cycle place of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    /// Waits for the jobs it needs.
+    Waiting,
+    /// Has shards.
+    Running,
+    /// Over.
+    Finished,
+}
+
+/// What is known of a job's manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestInfo {
+    /// SHA-256 of the discovered units.
+    pub digest: String,
+    /// Discovered units.
+    pub units: u32,
+    /// Predicted work, in milliseconds.
+    pub predicted_ms: u64,
+    /// Time the winner needed from session to manifest, in milliseconds.
+    pub setup_ms: u64,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The run.
+    pub run: RunId,
+    /// Number.
+    pub no: JobNo,
+    /// What to do.
+    pub spec: JobSpec,
+    /// Life-cycle place.
+    pub status: JobStatus,
+    /// Shards; 0 while waiting.
+    pub shards: u32,
+    /// When its shards were first wanted.
+    pub started_at: Option<Timestamp>,
+    /// When it must be over, once it has shards.
+    pub deadline: Option<Timestamp>,
+    /// When it was over.
+    pub finished_at: Option<Timestamp>,
+    /// The manifest, once a runner has put one.
+    pub manifest: Option<ManifestInfo>,
+    /// What a runner reported as fatal.
+    pub broken: Option<Cause>,
+    /// The verdict, once finished.
+    pub judgement: Option<Judgement>,
+}
+
+/// What the gates of a waiting job say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    /// Some needed job is not over.
+    Closed,
+    /// Every needed job passed.
+    Open,
+    /// This suite did not pass: the job will never run.
+    Barred(String),
+}
+
+/// The gate of `job` among its run's jobs.
+#[must_use]
+pub fn gate(job: &Job, jobs: &[Job]) -> Gate {
+    let mut all_over = true;
+    for needed in jobs.iter().filter(|other| job.spec.suite.needs.contains(&other.spec.suite.name)) {
+        match &needed.judgement {
+            Some(judgement) if judgement.verdict == Verdict::Passed => {}
+            Some(_) => return Gate::Barred(needed.spec.name.clone()),
+            None => all_over = false,
+        }
+    }
+    if all_over { Gate::Open } else { Gate::Closed }
+}
+
+/// What should become of a job, from everything known about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobStep {
+    /// Nothing to do but wait.
+    Wait,
+    /// Give out no more work, because of this.
+    Stop(Stopped),
+    /// Every result is in: prove it and close the job.
+    Prove,
+    /// Close the job without proof: it cannot be judged.
+    Close(Cause),
+}
+
+/// Decides about a running job. `queue` is absent until there is a manifest.
+#[must_use]
+pub fn decide(run: &Run, job: &Job, queue: Option<&Queue>, shards: &[Shard], now: Timestamp) -> JobStep {
+    let past = job.deadline.is_some_and(|deadline| deadline < now) || run.deadline < now;
+    let failed = shards.iter().any(|shard| shard.status == ShardStatus::Failed);
+    let stop = if run.cancel.is_some() {
+        Some(Stopped::Cancelled)
+    } else if past {
+        Some(Stopped::Deadline)
+    } else if job.broken.is_some() || (failed && shards.iter().all(Shard::over)) {
+        Some(Stopped::Broken)
+    } else {
+        None
+    };
+    match (queue, stop) {
+        (Some(queue), _) if queue.drained() => JobStep::Prove,
+        (Some(queue), Some(why)) if queue.stopped.is_none() => JobStep::Stop(why),
+        (Some(queue), _) if queue.settled() => JobStep::Prove,
+        (Some(_), _) | (None, None) => {
+            if queue.is_none() && !shards.is_empty() && shards.iter().all(Shard::over) {
+                JobStep::Close(no_manifest(shards))
+            } else {
+                JobStep::Wait
+            }
+        }
+        (None, Some(why)) => JobStep::Close(stop_cause(why, run, job, shards)),
+    }
+}
+
+/// The cause that a stop reason stands for.
+#[must_use]
+pub fn stop_cause(why: Stopped, run: &Run, job: &Job, shards: &[Shard]) -> Cause {
+    match why {
+        Stopped::Cancelled => run
+            .cancel
+            .clone()
+            .unwrap_or_else(|| Cause::new(CauseCode::CancelledByUser, "the run was cancelled")),
+        Stopped::Deadline => Cause::new(
+            CauseCode::DeadlinePassed,
+            format!(
+                "`{}` was not over after {} s (raise `timeout` in fleetest.toml or pass --timeout)",
+                job.spec.name,
+                job.deadline.unwrap_or(run.deadline).since_ms(job.started_at.unwrap_or(run.queued_at)) / 1000
+            ),
+        ),
+        Stopped::Broken => job.broken.clone().unwrap_or_else(|| lost_cause(shards)),
+        Stopped::FailFast => {
+            Cause::new(CauseCode::TestsFailed, "stopped after the allowed number of failures")
+        }
+    }
+}
+
+fn lost_cause(shards: &[Shard]) -> Cause {
+    let why = shards.iter().find_map(|shard| shard.problem.as_deref()).unwrap_or("no reason was recorded");
+    Cause::new(CauseCode::RunnerLost, format!("too many runners were lost; the last one: {why}"))
+}
+
+fn no_manifest(shards: &[Shard]) -> Cause {
+    let why = shards.iter().find_map(|shard| shard.problem.as_deref()).unwrap_or("they ended without one");
+    Cause::new(CauseCode::RunnerLost, format!("no runner got as far as a list of tests: {why}"))
+}
+
+/// The verdict of a run whose jobs are all over.
+#[must_use]
+pub fn judge(jobs: &[Job]) -> Judgement {
+    let gravest =
+        jobs.iter().filter_map(|job| job.judgement.as_ref()).max_by_key(|judgement| judgement.verdict);
+    let complete = jobs.iter().all(|job| job.judgement.is_some());
+    match gravest {
+        Some(judgement) if complete => judgement.clone(),
+        _ => Judgement::because(Cause::new(CauseCode::Internal, "a job has no verdict")),
+    }
+}

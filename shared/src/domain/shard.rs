@@ -1,0 +1,265 @@
+//! A shard's life: wanted, launching, running, and its ends; relaunch after a loss.
+//!
+//! The document describes the current attempt only. A launch is *intended* (saved) before it is performed, and
+//! performing it twice starts one runner. What an older attempt says is refused.
+
+use super::id::{JobNo, RunId, ShardAttempt};
+use super::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Life-cycle place of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShardStatus {
+    /// To be launched, not before `not_before`.
+    Wanted,
+    /// A launch is intended and perhaps performed; the runner has not come forward.
+    Launching,
+    /// Its runner has a session and a fresh heartbeat.
+    Running,
+    /// Its runner ended in order, or was never needed.
+    Finished,
+    /// Too many of its runners were lost, or none could be started.
+    Failed,
+}
+
+/// Clocks and limits, in milliseconds; each default is a published number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clocks {
+    /// Heartbeat interval told to runners.
+    pub heartbeat_ms: u64,
+    /// A runner silent for this long is lost.
+    pub lost_after_ms: u64,
+    /// A launched runner must come forward within this time.
+    pub start_deadline_ms: u64,
+    /// Wait before a launch for which there was no room is tried again.
+    pub launch_retry_ms: u64,
+    /// Launches of one shard, the first included.
+    pub launch_limit: u32,
+    /// How long a waiting slot sleeps before it asks again.
+    pub wait_ms: u64,
+}
+
+impl Default for Clocks {
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 15_000,
+            lost_after_ms: 90_000,
+            start_deadline_ms: 8 * 60_000,
+            launch_retry_ms: 5_000,
+            launch_limit: 5,
+            wait_ms: 1_000,
+        }
+    }
+}
+
+/// A shard of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Current attempt.
+    pub id: ShardAttempt,
+    /// Life-cycle place.
+    pub status: ShardStatus,
+    /// Not to be launched before.
+    pub not_before: Timestamp,
+    /// First launch.
+    pub started_at: Option<Timestamp>,
+    /// While launching: when it must have come forward. While running: when it counts as lost.
+    pub deadline: Timestamp,
+    /// What the launcher returned for the current attempt.
+    pub handle: Option<String>,
+    /// The process that exchanged the bootstrap token.
+    pub boot_nonce: Option<String>,
+    /// Slots of the runner.
+    pub slots: u32,
+    /// Why the last attempt was lost.
+    pub problem: Option<String>,
+}
+
+/// Why a shard refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ShardRejected {
+    /// Another attempt is current, or this one is over: the runner is fenced.
+    #[error("this runner is no longer wanted")]
+    Fenced,
+    /// The bootstrap token was used by another process.
+    #[error("the bootstrap token was used already")]
+    TokenUsed,
+}
+
+impl Shard {
+    /// A shard to be launched.
+    #[must_use]
+    pub fn wanted(run: RunId, job: JobNo, shard: u32, now: Timestamp) -> Self {
+        Self {
+            id: ShardAttempt { run, job, shard, attempt: 1 },
+            status: ShardStatus::Wanted,
+            not_before: now,
+            started_at: None,
+            deadline: Timestamp(0),
+            handle: None,
+            boot_nonce: None,
+            slots: 0,
+            problem: None,
+        }
+    }
+
+    /// Whether a runner may exist for it.
+    #[must_use]
+    pub fn live(&self) -> bool {
+        matches!(self.status, ShardStatus::Launching | ShardStatus::Running)
+    }
+
+    /// Whether it will never have a runner again.
+    #[must_use]
+    pub fn over(&self) -> bool {
+        matches!(self.status, ShardStatus::Finished | ShardStatus::Failed)
+    }
+
+    /// The intent to launch, if it is due: saved before the launcher is called.
+    #[must_use]
+    pub fn intend_launch(&self, clocks: &Clocks, now: Timestamp) -> Option<Self> {
+        if self.status != ShardStatus::Wanted || self.not_before > now {
+            return None;
+        }
+        let mut next = self.clone();
+        next.status = ShardStatus::Launching;
+        next.started_at = next.started_at.or(Some(now));
+        next.deadline = now.plus_ms(clocks.start_deadline_ms);
+        next.handle = None;
+        Some(next)
+    }
+
+    /// After a launch for which there was no room: wanted again, later.
+    #[must_use]
+    pub fn postpone(&self, clocks: &Clocks, now: Timestamp, reason: &str) -> Self {
+        let mut next = self.clone();
+        next.status = ShardStatus::Wanted;
+        next.not_before = now.plus_ms(clocks.launch_retry_ms);
+        next.problem = Some(reason.to_owned());
+        next
+    }
+
+    /// A runner comes forward with its bootstrap token.
+    ///
+    /// # Errors
+    /// `Fenced` if it is of another attempt or the attempt is over; `TokenUsed` if another process came first.
+    pub fn open_session(
+        &self,
+        id: ShardAttempt,
+        nonce: &str,
+        slots: u32,
+        clocks: &Clocks,
+        now: Timestamp,
+    ) -> Result<Self, ShardRejected> {
+        if self.id != id || !self.live() {
+            return Err(ShardRejected::Fenced);
+        }
+        if self.boot_nonce.as_deref().is_some_and(|first| first != nonce) {
+            return Err(ShardRejected::TokenUsed);
+        }
+        let mut next = self.clone();
+        next.status = ShardStatus::Running;
+        next.boot_nonce = Some(nonce.to_owned());
+        next.slots = slots.max(1);
+        next.deadline = now.plus_ms(clocks.lost_after_ms);
+        Ok(next)
+    }
+
+    /// Whether a call of this attempt may be heard.
+    ///
+    /// # Errors
+    /// `Fenced` if not.
+    pub fn admit(&self, id: ShardAttempt, nonce: &str) -> Result<(), ShardRejected> {
+        let known = self.boot_nonce.as_deref() == Some(nonce);
+        if self.id == id && known && self.status == ShardStatus::Running {
+            Ok(())
+        } else {
+            Err(ShardRejected::Fenced)
+        }
+    }
+
+    /// A sign of life.
+    #[must_use]
+    pub fn heartbeat(&self, clocks: &Clocks, now: Timestamp) -> Self {
+        let mut next = self.clone();
+        next.deadline = next.deadline.max(now.plus_ms(clocks.lost_after_ms));
+        next
+    }
+
+    /// Whether the current attempt is past its deadline.
+    #[must_use]
+    pub fn overdue(&self, now: Timestamp) -> bool {
+        self.live() && self.deadline < now
+    }
+
+    /// After its runner was lost: the next attempt, or failed if it had enough.
+    #[must_use]
+    pub fn lost(&self, clocks: &Clocks, now: Timestamp, reason: &str) -> Self {
+        let mut next = self.clone();
+        next.problem = Some(reason.to_owned());
+        next.boot_nonce = None;
+        next.handle = None;
+        next.slots = 0;
+        if self.id.attempt >= clocks.launch_limit {
+            next.status = ShardStatus::Failed;
+        } else {
+            next.status = ShardStatus::Wanted;
+            next.id.attempt += 1;
+            next.not_before = now;
+        }
+        next
+    }
+
+    /// Its runner ended in order, or is not needed any more.
+    #[must_use]
+    pub fn finished(&self) -> Self {
+        let mut next = self.clone();
+        next.status = ShardStatus::Finished;
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn running() -> Shard {
+        let clocks = Clocks::default();
+        let shard = Shard::wanted(RunId(1), JobNo(1), 1, NOW).intend_launch(&clocks, NOW).unwrap();
+        shard.open_session(shard.id, "a", 2, &clocks, NOW).unwrap()
+    }
+
+    #[test]
+    fn the_bootstrap_token_is_good_for_one_process() {
+        let shard = running();
+        let clocks = Clocks::default();
+        assert_eq!(shard.open_session(shard.id, "b", 2, &clocks, NOW), Err(ShardRejected::TokenUsed));
+        assert!(shard.open_session(shard.id, "a", 2, &clocks, NOW).is_ok());
+    }
+
+    #[test]
+    fn a_lost_attempt_is_fenced_and_replaced_a_bounded_number_of_times() {
+        let clocks = Clocks::default();
+        let mut shard = running();
+        let first = shard.id;
+        for launches in 2..=clocks.launch_limit {
+            shard = shard.lost(&clocks, NOW, "gone");
+            assert_eq!((shard.status, shard.id.attempt), (ShardStatus::Wanted, launches));
+            shard = shard.intend_launch(&clocks, NOW).unwrap();
+        }
+        assert_eq!(shard.admit(first, "a"), Err(ShardRejected::Fenced));
+        assert_eq!(shard.lost(&clocks, NOW, "gone").status, ShardStatus::Failed);
+    }
+
+    #[test]
+    fn silence_past_the_deadline_is_loss_and_a_heartbeat_moves_it() {
+        let clocks = Clocks::default();
+        let shard = running();
+        let late = NOW.plus_ms(clocks.lost_after_ms + 1);
+        assert!(shard.overdue(late));
+        assert!(!shard.heartbeat(&clocks, NOW.plus_ms(10)).overdue(late));
+    }
+}
