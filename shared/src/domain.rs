@@ -6,6 +6,7 @@
 pub mod case;
 pub mod id;
 pub mod outcome;
+pub mod proof;
 pub mod queue;
 pub mod report;
 pub mod run;

@@ -1,1 +1,132 @@
 //! Use-cases: one file each; load, decide, save conditionally, then act.
+//!
+//! Everything is level-triggered. A wake says only "look at this run"; each function here reads the truth,
+//! asks `domain` what should be, saves that under a version check and only then acts on the outside, with
+//! effects that may be repeated. `sweep` calls the same functions on a timer, so a system in which every wake is
+//! lost still finishes every run.
+
+pub mod aggregate;
+pub mod cancel;
+mod chunks;
+pub mod entries;
+pub mod finish;
+pub mod heartbeat;
+pub mod lease;
+pub mod launch;
+pub mod logs;
+pub mod manifest;
+pub mod plan;
+pub mod recover;
+pub mod repository;
+pub mod session;
+pub mod submit;
+pub mod sweep;
+pub mod token;
+
+use crate::domain::queue::Rejected;
+use crate::domain::shard::{Clocks, ShardRejected};
+use crate::ports::{
+    Blobs, Clock, IdSource, Launcher, Notice, Observer, PortError, Queue, Store, Topic, Wake,
+};
+use crate::domain::id::RunId;
+use std::sync::Arc;
+use token::TokenKey;
+
+/// What the wiring decides once.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Clocks and limits.
+    pub clocks: Clocks,
+    /// Key of every bootstrap and session token.
+    pub token_key: TokenKey,
+    /// Most shards that `auto` may choose.
+    pub max_shards: u32,
+    /// Measured cost of starting a batch, in milliseconds.
+    pub batch_overhead_ms: u64,
+    /// Version of Fleetest, for reports.
+    pub version: String,
+    /// Whether results become history.
+    pub keep_history: bool,
+}
+
+/// The use-cases and what they stand on.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// Documents.
+    pub store: Arc<dyn Store>,
+    /// Blobs.
+    pub blobs: Arc<dyn Blobs>,
+    /// Wakes.
+    pub queue: Arc<dyn Queue>,
+    /// Runners.
+    pub launcher: Arc<dyn Launcher>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub ids: Arc<dyn IdSource>,
+    /// Onlookers.
+    pub observer: Arc<dyn Observer>,
+    /// Settings.
+    pub settings: Settings,
+}
+
+/// Why a use-case did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The outside failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The queue says no.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// The runner is fenced or unknown.
+    #[error(transparent)]
+    Shard(#[from] ShardRejected),
+    /// The token is not one of ours.
+    #[error("the token is not valid")]
+    BadToken,
+    /// The request cannot be right.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no such thing.
+    #[error("`{0}` not found")]
+    NotFound(String),
+}
+
+impl ServiceError {
+    /// Whether the same request, decided again on fresh state, may succeed.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Port(PortError::Conflict { .. }))
+    }
+}
+
+/// Result of a use-case.
+pub type ServiceResult<T> = Result<T, ServiceError>;
+
+/// How often a decision is taken anew when others changed what it was based on.
+const DECISIONS: u32 = 16;
+
+impl Services {
+    /// Sends a wake. A wake that cannot be sent is made up for by the sweep, so this never fails a use-case.
+    pub(crate) async fn wake(&self, topic: Topic, run: RunId, delay_ms: u64) {
+        // The sweep is the truth; a lost hint costs time only.
+        drop(self.queue.send(Wake { topic, run }, delay_ms).await);
+    }
+
+    pub(crate) fn notice(&self, run: RunId, notice: Notice) {
+        self.observer.notice(run, notice);
+    }
+
+    /// Handles one wake.
+    ///
+    /// # Errors
+    /// Whatever the use-case returns; the wake should then be delivered again.
+    pub async fn handle(&self, wake: Wake) -> ServiceResult<()> {
+        match wake.topic {
+            Topic::Plan => self.plan(wake.run).await,
+            Topic::Launch => self.launch(wake.run).await,
+            Topic::Aggregate => self.aggregate(wake.run).await,
+        }
+    }
+}

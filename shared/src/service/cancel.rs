@@ -1,0 +1,39 @@
+//! Someone wants a run to stop. Cancelling is a flag; the verdict is decided once, by `aggregate`.
+
+use super::repository::{load_run, run_key, Commit};
+use super::submit::open_entry;
+use super::{ServiceError, ServiceResult, Services, DECISIONS};
+use crate::domain::id::RunId;
+use crate::domain::run::RunStatus;
+use crate::domain::verdict::Cause;
+use crate::ports::{Condition, Topic};
+
+impl Services {
+    /// Asks a run to stop. Asking again, or asking a finished run, changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such run; port errors.
+    pub async fn cancel(&self, id: RunId, cause: Cause) -> ServiceResult<()> {
+        for _ in 0..DECISIONS {
+            let now = self.clock.now();
+            let stored = load_run(self.store.as_ref(), id, now)
+                .await?
+                .ok_or_else(|| ServiceError::NotFound(id.to_string()))?;
+            let mut run = stored.value;
+            if run.status == RunStatus::Finished || run.cancel.is_some() {
+                break;
+            }
+            run.cancel = Some(cause.clone());
+            let mut commit = Commit::new();
+            commit.put(run_key(id), Condition::Version(stored.version), &run, Some(open_entry(&run)))?;
+            match commit.perform(self.store.as_ref()).await.map_err(ServiceError::from) {
+                Ok(()) => break,
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.wake(Topic::Plan, id, 0).await;
+        self.wake(Topic::Aggregate, id, 0).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,338 @@
+//! Leasing, results and release: the three calls that move a queue.
+//!
+//! Each call is one read of the shard, the queue and its lease, one blob with the events, and one commit of
+//! all that changes. What others changed meanwhile makes the commit fail and the decision is taken anew.
+
+use super::chunks::JobPlace;
+use super::repository::{job_key, lease_key, load, load_queue, queue_key, shard_key, Commit, Stored};
+use super::token::Caller;
+use super::{ServiceError, ServiceResult, Services, DECISIONS};
+use crate::domain::id::LeaseId;
+use crate::domain::queue::accept::{Acceptance, Accepted, Known};
+use crate::domain::queue::close::Ending;
+use crate::domain::queue::grant::{Ask, Grant};
+use crate::domain::queue::lease::{Lease, LeaseStatus};
+use crate::domain::queue::{Queue, Rejected};
+use crate::domain::run::{Job, ManifestInfo};
+use crate::domain::shard::Shard;
+use crate::domain::time::Timestamp;
+use crate::domain::unit::{Entry, UnitEvent};
+use crate::ports::{Notice, Topic};
+use crate::wire::link::{LeaseReply, LeaseRequest, ReleaseRequest, ResultsReply, ResultsRequest};
+use std::collections::BTreeMap;
+
+/// What a call works on, as it was read.
+struct Scene {
+    shard: Stored<Shard>,
+    manifest: ManifestInfo,
+    queue: Stored<Queue>,
+    now: Timestamp,
+}
+
+/// A part of a lease as it will be after the commit.
+struct Part {
+    lease: Stored<Lease>,
+    accepted: Box<Accepted>,
+}
+
+impl Services {
+    /// Closes the slot's previous lease, if any, and grants the next.
+    ///
+    /// # Errors
+    /// `Shard` if the runner is fenced, `Rejected` if the previous lease is; port errors.
+    pub async fn lease(&self, caller: &Caller, request: &LeaseRequest) -> ServiceResult<LeaseReply> {
+        for _ in 0..DECISIONS {
+            match self.try_lease(caller, request).await {
+                Err(error) if error.is_conflict() => {}
+                other => return other,
+            }
+        }
+        self.try_lease(caller, request).await
+    }
+
+    async fn try_lease(&self, caller: &Caller, request: &LeaseRequest) -> ServiceResult<LeaseReply> {
+        let wait = LeaseReply::Wait { retry_after_ms: self.settings.clocks.wait_ms };
+        let Some(scene) = self.scene(caller).await? else {
+            return Ok(wait);
+        };
+        if let Some(reply) = self.repeated(caller, request, &scene).await? {
+            return Ok(reply);
+        }
+        let part = match &request.finished {
+            Some(finished) => self.prepare(caller, &scene, finished, true).await?,
+            None => None,
+        };
+        let queue = part.as_ref().map_or(&scene.queue.value, |part| &part.accepted.queue);
+        let grant = self.choose(caller, request, &scene, queue, part.as_ref()).await?;
+        if part.is_none() && grant.is_none() {
+            return Ok(if queue.settled() || queue.stopped.is_some() { LeaseReply::Done } else { wait });
+        }
+        let after = grant.as_ref().map_or_else(|| queue.clone(), |grant| grant.queue.clone());
+        self.save(caller, &scene, &after, part.as_ref(), grant.as_ref()).await?;
+        if let Some(part) = &part {
+            let events = request.finished.as_ref().map_or(&[][..], |finished| &finished.events);
+            self.tell(caller, part, events, &after).await;
+        }
+        Ok(match grant {
+            Some(grant) => {
+                LeaseReply::Batch { lease: grant.lease.id, epoch: grant.lease.epoch, entries: grant.entries }
+            }
+            None if after.settled() || after.stopped.is_some() => LeaseReply::Done,
+            None => wait,
+        })
+    }
+
+    /// Accepts results while a lease goes on.
+    ///
+    /// # Errors
+    /// `Shard` if the runner is fenced, `Rejected` if the lease is; port errors.
+    pub async fn results(&self, caller: &Caller, request: &ResultsRequest) -> ServiceResult<ResultsReply> {
+        for _ in 0..DECISIONS {
+            match self.try_results(caller, request).await {
+                Err(error) if error.is_conflict() => {}
+                other => return other,
+            }
+        }
+        self.try_results(caller, request).await
+    }
+
+    async fn try_results(&self, caller: &Caller, request: &ResultsRequest) -> ServiceResult<ResultsReply> {
+        let scene = self.scene(caller).await?.ok_or(Rejected::StaleLease)?;
+        let next_part = request.part + 1;
+        let Some(part) = self.prepare(caller, &scene, request, false).await? else {
+            return Ok(ResultsReply { next_part });
+        };
+        let after = part.accepted.queue.clone();
+        self.save(caller, &scene, &after, Some(&part), None).await?;
+        self.tell(caller, &part, &request.events, &after).await;
+        Ok(ResultsReply { next_part })
+    }
+
+    /// Takes back leases that the runner cannot finish; what it reported stays.
+    ///
+    /// # Errors
+    /// `Shard` if the runner is fenced; port errors. A lease that is over already is passed over.
+    pub async fn release(&self, caller: &Caller, request: &ReleaseRequest) -> ServiceResult<()> {
+        for last in &request.leases {
+            match self.results(caller, last).await {
+                Ok(_) | Err(ServiceError::Rejected(_)) => {}
+                Err(error) => return Err(error),
+            }
+            self.end_lease(caller.id.run, caller.id.job, last.lease, Ending::Release, &request.reason).await?;
+        }
+        self.wake(Topic::Aggregate, caller.id.run, 0).await;
+        Ok(())
+    }
+
+    /// Ends an active lease without completing it; ending it twice is harmless.
+    pub(crate) async fn end_lease(
+        &self,
+        run: crate::domain::id::RunId,
+        job: crate::domain::id::JobNo,
+        lease: LeaseId,
+        ending: Ending,
+        reason: &str,
+    ) -> ServiceResult<()> {
+        for _ in 0..DECISIONS {
+            match self.try_end(run, job, lease, ending, reason).await {
+                Err(error) if error.is_conflict() => {}
+                other => return other,
+            }
+        }
+        self.try_end(run, job, lease, ending, reason).await
+    }
+
+    async fn try_end(
+        &self,
+        run: crate::domain::id::RunId,
+        job: crate::domain::id::JobNo,
+        lease: LeaseId,
+        ending: Ending,
+        reason: &str,
+    ) -> ServiceResult<()> {
+        let now = self.clock.now();
+        let store = self.store.as_ref();
+        let stored: Option<Stored<Lease>> = load(store, &lease_key(run, job, lease), now).await?;
+        let held = stored.filter(|lease| lease.value.status == LeaseStatus::Active);
+        let owner: Option<Stored<Job>> = load(store, &job_key(run, job), now).await?;
+        let manifest = owner.and_then(|job| job.value.manifest);
+        let queue = load_queue(store, run, job, now).await?;
+        let (Some(held), Some(manifest), Some(queue)) = (held, manifest, queue) else {
+            return Ok(());
+        };
+        let place =
+            JobPlace { run, job, digest: &manifest.digest, manifest_len: queue.value.manifest_len };
+        let known = self.known_to_end(place, &held.value, now).await?;
+        let ended = queue.value.end(&held.value, ending, &known, reason, now)?;
+        let mut commit = Commit::new();
+        commit.replace(queue_key(run, job), queue.version, &ended.queue)?;
+        commit.replace(lease_key(run, job, lease), held.version, &ended.lease)?;
+        let unique = format!("{:08}-end", held.value.epoch);
+        self.append_entries(&mut commit, (run, job), queue.value.len, ended.appended, &unique).await?;
+        commit.perform(store).await?;
+        Ok(())
+    }
+
+    /// Reads what a call works on; `None` while there is no manifest.
+    async fn scene(&self, caller: &Caller) -> ServiceResult<Option<Scene>> {
+        let now = self.clock.now();
+        let id = caller.id;
+        let shard = self.admit(caller, now).await?;
+        let Some(queue) = load_queue(self.store.as_ref(), id.run, id.job, now).await? else {
+            return Ok(None);
+        };
+        let job: Option<Stored<Job>> = load(self.store.as_ref(), &job_key(id.run, id.job), now).await?;
+        let manifest = job.and_then(|job| job.value.manifest);
+        Ok(manifest.map(|manifest| Scene { shard, manifest, queue, now }))
+    }
+
+    /// The answer to a request that was granted before.
+    async fn repeated(
+        &self,
+        caller: &Caller,
+        request: &LeaseRequest,
+        scene: &Scene,
+    ) -> ServiceResult<Option<LeaseReply>> {
+        let id = caller.id;
+        let lease = id.lease_id(&request.request_id);
+        let key = lease_key(id.run, id.job, lease);
+        let Some(stored) = load::<Lease>(self.store.as_ref(), &key, scene.now).await? else {
+            return Ok(None);
+        };
+        if stored.value.status != LeaseStatus::Active {
+            return Err(Rejected::StaleLease.into());
+        }
+        let wanted: Vec<u32> = stored.value.entries.iter().map(|held| held.index).collect();
+        let mut bodies = self
+            .bodies(
+                (id.run, id.job),
+                &scene.manifest.digest,
+                scene.queue.value.manifest_len,
+                &wanted,
+                &BTreeMap::new(),
+                scene.now,
+            )
+            .await?;
+        let entries = wanted
+            .iter()
+            .filter_map(|index| {
+                bodies.remove(index).map(|entry| crate::domain::unit::LeasedEntry { index: *index, entry })
+            })
+            .collect();
+        Ok(Some(LeaseReply::Batch { lease, epoch: stored.value.epoch, entries }))
+    }
+
+    /// Decides about a part and stores its events; `None` if it was accepted before.
+    async fn prepare(
+        &self,
+        caller: &Caller,
+        scene: &Scene,
+        request: &ResultsRequest,
+        closing: bool,
+    ) -> ServiceResult<Option<Part>> {
+        let id = caller.id;
+        let key = lease_key(id.run, id.job, request.lease);
+        let lease: Stored<Lease> =
+            load(self.store.as_ref(), &key, scene.now).await?.ok_or(Rejected::StaleLease)?;
+        if lease.value.holder != id {
+            return Err(Rejected::StaleLease.into());
+        }
+        let place = JobPlace {
+            run: id.run,
+            job: id.job,
+            digest: &scene.manifest.digest,
+            manifest_len: scene.queue.value.manifest_len,
+        };
+        let known: Known = self.known_for(place, &lease.value, &request.events, scene.now).await?;
+        let at = (request.epoch, request.part);
+        let decided = scene.queue.value.accept(&lease.value, at, &request.events, &known, closing)?;
+        match decided {
+            Acceptance::Duplicate => Ok(None),
+            Acceptance::New(mut accepted) => {
+                if accepted.lease.status != LeaseStatus::Active {
+                    accepted.lease.ended_at = Some(scene.now);
+                }
+                self.store_chunk(&lease.value, request.part, &request.events).await?;
+                Ok(Some(Part { lease, accepted }))
+            }
+        }
+    }
+
+    async fn choose(
+        &self,
+        caller: &Caller,
+        request: &LeaseRequest,
+        scene: &Scene,
+        queue: &Queue,
+        part: Option<&Part>,
+    ) -> ServiceResult<Option<Grant>> {
+        if queue.free.is_empty() || queue.stopped.is_some() {
+            return Ok(None);
+        }
+        let first = scene.queue.value.len;
+        let appended: BTreeMap<u32, Entry> =
+            part.map(|part| (first..).zip(part.accepted.appended.iter().cloned()).collect()).unwrap_or_default();
+        let at = (caller.id.run, caller.id.job);
+        let window = self.window(at, &scene.manifest.digest, queue, &appended, scene.now).await?;
+        let (live_slots, others_alive) = self.live_slots(caller, scene.now).await?;
+        let ask = Ask {
+            holder: caller.id,
+            slot: request.slot,
+            request_id: request.request_id.clone(),
+            live_slots,
+            others_alive,
+            overhead_ms: self.settings.batch_overhead_ms,
+            now: scene.now,
+        };
+        Ok(queue.grant(&window, &ask))
+    }
+
+    async fn save(
+        &self,
+        caller: &Caller,
+        scene: &Scene,
+        after: &Queue,
+        part: Option<&Part>,
+        grant: Option<&Grant>,
+    ) -> ServiceResult<()> {
+        let id = caller.id;
+        let mut commit = Commit::new();
+        commit.replace(queue_key(id.run, id.job), scene.queue.version, after)?;
+        if let Some(Part { lease, accepted }) = part {
+            commit.replace(lease_key(id.run, id.job, lease.value.id), lease.version, &accepted.lease)?;
+            let unique = format!("{:08}-{:05}", lease.value.epoch, lease.value.next_part);
+            let at = (id.run, id.job);
+            let appended = accepted.appended.clone();
+            self.append_entries(&mut commit, at, scene.queue.value.len, appended, &unique).await?;
+        }
+        if let Some(grant) = grant {
+            // A runner that was lost in between must not be granted anything.
+            commit.check(shard_key(id.run, id.job, id.shard), scene.shard.version);
+            commit.create(lease_key(id.run, id.job, grant.lease.id), &grant.lease)?;
+        }
+        commit.perform(self.store.as_ref()).await?;
+        Ok(())
+    }
+
+    /// Tells onlookers what was accepted, and wakes who must act on it.
+    async fn tell(&self, caller: &Caller, part: &Part, events: &[UnitEvent], after: &Queue) {
+        let id = caller.id;
+        if part.accepted.announced > 0 {
+            self.notice(id.run, Notice::Announced { job: id.job, cases: part.accepted.announced });
+        }
+        for case in &part.accepted.cases {
+            if let Some(UnitEvent::Case { result, .. }) = events.get(case.event) {
+                let notice = Notice::Case {
+                    job: id.job,
+                    unit: case.unit.clone(),
+                    result: result.clone(),
+                    retrying: case.retrying,
+                };
+                self.notice(id.run, notice);
+            }
+        }
+        if after.settled() || after.stopped.is_some() {
+            self.wake(Topic::Aggregate, id.run, 0).await;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The first runner that has discovered the tests puts the manifest; the others learn whose it is.
+//!
+//! The manifest turns into the ordered entries of the queue here, from history: runners know nothing of it.
+
+use super::repository::{job_key, load, queue_key, shard_key, Commit, Stored};
+use super::submit::load_spec;
+use super::token::Caller;
+use super::{ServiceError, ServiceResult, Services, DECISIONS};
+use crate::domain::id::digest_hex;
+use crate::domain::queue::{Policy, Queue};
+use crate::domain::run::{Job, JobStatus, ManifestInfo};
+use crate::domain::unit::DiscoveredUnit;
+use crate::ports::{Notice, Topic};
+use crate::wire::link::{ManifestReply, ManifestRequest};
+
+/// Digest of a manifest: the same units in the same order have the same digest.
+///
+/// # Errors
+/// `Invalid` if it cannot be written as JSON.
+pub fn manifest_digest(units: &[DiscoveredUnit]) -> ServiceResult<String> {
+    let text = serde_json::to_string(units).map_err(|error| ServiceError::Invalid(error.to_string()))?;
+    Ok(digest_hex(&text))
+}
+
+impl Services {
+    /// Puts the manifest if there is none; answers with the digest that counts.
+    ///
+    /// # Errors
+    /// `Shard` if the runner is fenced, `Invalid` if a unit is named twice; port errors.
+    pub async fn put_manifest(
+        &self,
+        caller: &Caller,
+        request: &ManifestRequest,
+    ) -> ServiceResult<ManifestReply> {
+        let mut keys: Vec<&str> = request.units.iter().map(|unit| unit.key.as_str()).collect();
+        keys.sort_unstable();
+        if let Some(twice) = keys.windows(2).find(|pair| pair.first() == pair.last()) {
+            let name = twice.first().copied().unwrap_or_default();
+            return Err(ServiceError::Invalid(format!("unit `{name}` is in the manifest twice")));
+        }
+        let yours = manifest_digest(&request.units)?;
+        for _ in 0..DECISIONS {
+            match self.try_put(caller, request, &yours).await {
+                Err(error) if error.is_conflict() => {}
+                other => return other,
+            }
+        }
+        self.try_put(caller, request, &yours).await
+    }
+
+    async fn try_put(
+        &self,
+        caller: &Caller,
+        request: &ManifestRequest,
+        yours: &str,
+    ) -> ServiceResult<ManifestReply> {
+        let now = self.clock.now();
+        let id = caller.id;
+        let shard = self.admit(caller, now).await?;
+        let job: Stored<Job> = load(self.store.as_ref(), &job_key(id.run, id.job), now)
+            .await?
+            .ok_or_else(|| ServiceError::NotFound(format!("job {}", id.job)))?;
+        if let Some(manifest) = &job.value.manifest {
+            return Ok(ManifestReply { digest: manifest.digest.clone(), yours: yours.to_owned() });
+        }
+        if job.value.status != JobStatus::Running {
+            return Err(crate::domain::shard::ShardRejected::Fenced.into());
+        }
+        let spec = load_spec(self, id.run).await?;
+        let slots = shard.value.slots.saturating_mul(job.value.shards.max(1));
+        let entries = self.plan_entries(&spec, &job.value.spec, &request.units, slots).await?;
+        self.store_manifest(id.run, id.job, yours, &entries).await?;
+        let predicted_ms = entries.iter().map(|entry| entry.predicted_ms).sum();
+        let count = u32::try_from(entries.len())
+            .map_err(|error| ServiceError::Invalid(format!("too many entries: {error}")))?;
+        let policy = Policy { retries: job.value.spec.suite.retries, fail_fast: spec.fail_fast };
+        let mut next = job.value;
+        next.manifest = Some(ManifestInfo {
+            digest: yours.to_owned(),
+            units: u32::try_from(request.units.len()).unwrap_or(u32::MAX),
+            predicted_ms,
+            setup_ms: request.setup_ms,
+        });
+        let mut commit = Commit::new();
+        commit.check(shard_key(id.run, id.job, id.shard), shard.version);
+        commit.replace(job_key(id.run, id.job), job.version, &next)?;
+        commit.create(queue_key(id.run, id.job), &Queue::new(count, predicted_ms, policy))?;
+        commit.perform(self.store.as_ref()).await?;
+        self.notice(id.run, Notice::Planned { job: id.job, units: count, predicted_ms });
+        if count == 0 {
+            self.wake(Topic::Aggregate, id.run, 0).await;
+        }
+        Ok(ManifestReply { digest: yours.to_owned(), yours: yours.to_owned() })
+    }
+}

@@ -1,0 +1,219 @@
+//! Typed documents over the store: keys, loading, and commits.
+//!
+//! Everything of a run lives in the partition of the run. This is the only place that knows keys; the
+//! repositories are written once, for every adapter.
+
+use crate::domain::id::{JobNo, LeaseId, RunId, ShardAttempt};
+use crate::domain::queue::lease::Lease;
+use crate::domain::queue::Queue;
+use crate::domain::run::{Job, Run};
+use crate::domain::shard::Shard;
+use crate::domain::time::Timestamp;
+use crate::ports::{
+    Change, Condition, Document, IndexEntry, Key, PortError, PortResult, Store, Write,
+};
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+
+/// Index of runs that are not finished.
+pub const OPEN_RUNS: &str = "open_runs";
+const PAGE: usize = 200;
+
+/// A value as it was read: its version is the condition of the next write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored<T> {
+    /// The value.
+    pub value: T,
+    /// Version.
+    pub version: u64,
+}
+
+/// Partition of a run.
+#[must_use]
+pub fn partition(run: RunId) -> String {
+    format!("run#{run}")
+}
+
+/// Key of a run.
+#[must_use]
+pub fn run_key(run: RunId) -> Key {
+    Key::new(partition(run), "run")
+}
+
+/// Key of a job.
+#[must_use]
+pub fn job_key(run: RunId, job: JobNo) -> Key {
+    Key::new(partition(run), format!("job#{:05}", job.0))
+}
+
+/// Key of a job's queue.
+#[must_use]
+pub fn queue_key(run: RunId, job: JobNo) -> Key {
+    Key::new(partition(run), format!("queue#{:05}", job.0))
+}
+
+/// Key of a shard.
+#[must_use]
+pub fn shard_key(run: RunId, job: JobNo, shard: u32) -> Key {
+    Key::new(partition(run), format!("shard#{:05}#{shard:05}", job.0))
+}
+
+/// Key of a lease.
+#[must_use]
+pub fn lease_key(run: RunId, job: JobNo, lease: LeaseId) -> Key {
+    Key::new(partition(run), format!("lease#{:05}#{lease}", job.0))
+}
+
+/// Key of the group of appended entries that ends with entry `last`.
+#[must_use]
+pub fn append_key(run: RunId, job: JobNo, last: u32) -> Key {
+    Key::new(partition(run), format!("append#{:05}#{last:010}", job.0))
+}
+
+/// Reads a document's value.
+pub(crate) fn parse<T: DeserializeOwned>(document: &Document) -> PortResult<Stored<T>> {
+    match serde_json::from_str(&document.body) {
+        Ok(value) => Ok(Stored { value, version: document.version }),
+        Err(error) => Err(PortError::Corrupt {
+            port: "store",
+            subject: format!("{}/{}", document.key.partition, document.key.sort),
+            reason: error.to_string(),
+        }),
+    }
+}
+
+/// Writes a value as text.
+pub(crate) fn text<T: Serialize>(value: &T, subject: &Key) -> PortResult<String> {
+    serde_json::to_string(value).map_err(|error| PortError::Corrupt {
+        port: "store",
+        subject: format!("{}/{}", subject.partition, subject.sort),
+        reason: error.to_string(),
+    })
+}
+
+/// Loads one typed document.
+pub(crate) async fn load<T: DeserializeOwned>(
+    store: &dyn Store,
+    key: &Key,
+    now: Timestamp,
+) -> PortResult<Option<Stored<T>>> {
+    store.load(key, now).await?.as_ref().map(parse).transpose()
+}
+
+/// Loads every typed document of a partition whose sort key has the prefix.
+pub(crate) async fn load_all<T: DeserializeOwned>(
+    store: &dyn Store,
+    partition: &str,
+    prefix: &str,
+    now: Timestamp,
+) -> PortResult<Vec<Stored<T>>> {
+    let mut found = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.query(partition, prefix, after.as_deref(), PAGE, now).await?;
+        for document in &page.documents {
+            found.push(parse(document)?);
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// The run.
+pub(crate) async fn load_run(store: &dyn Store, run: RunId, now: Timestamp) -> PortResult<Option<Stored<Run>>> {
+    load(store, &run_key(run), now).await
+}
+
+/// The run's jobs by number.
+pub(crate) async fn load_jobs(store: &dyn Store, run: RunId, now: Timestamp) -> PortResult<Vec<Stored<Job>>> {
+    load_all(store, &partition(run), "job#", now).await
+}
+
+/// A job's queue.
+pub(crate) async fn load_queue(
+    store: &dyn Store,
+    run: RunId,
+    job: JobNo,
+    now: Timestamp,
+) -> PortResult<Option<Stored<Queue>>> {
+    load(store, &queue_key(run, job), now).await
+}
+
+/// A job's shards by number.
+pub(crate) async fn load_shards(
+    store: &dyn Store,
+    run: RunId,
+    job: JobNo,
+    now: Timestamp,
+) -> PortResult<Vec<Stored<Shard>>> {
+    load_all(store, &partition(run), &format!("shard#{:05}#", job.0), now).await
+}
+
+/// The shard that an attempt belongs to.
+pub(crate) async fn load_shard(
+    store: &dyn Store,
+    id: ShardAttempt,
+    now: Timestamp,
+) -> PortResult<Option<Stored<Shard>>> {
+    load(store, &shard_key(id.run, id.job, id.shard), now).await
+}
+
+/// A job's leases, in the order of their epochs.
+pub(crate) async fn load_leases(
+    store: &dyn Store,
+    run: RunId,
+    job: JobNo,
+    now: Timestamp,
+) -> PortResult<Vec<Stored<Lease>>> {
+    let mut leases: Vec<Stored<Lease>> =
+        load_all(store, &partition(run), &format!("lease#{:05}#", job.0), now).await?;
+    leases.sort_by_key(|lease| lease.value.epoch);
+    Ok(leases)
+}
+
+/// A commit under construction.
+#[derive(Debug, Default)]
+pub(crate) struct Commit {
+    writes: Vec<Write>,
+}
+
+impl Commit {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Creates a document that must not exist.
+    pub(crate) fn create<T: Serialize>(&mut self, key: Key, value: &T) -> PortResult<()> {
+        self.put(key, Condition::Absent, value, None)
+    }
+
+    /// Replaces a document that must still have the version it was read with.
+    pub(crate) fn replace<T: Serialize>(&mut self, key: Key, version: u64, value: &T) -> PortResult<()> {
+        self.put(key, Condition::Version(version), value, None)
+    }
+
+    /// Writes a document with an index entry.
+    pub(crate) fn put<T: Serialize>(
+        &mut self,
+        key: Key,
+        condition: Condition,
+        value: &T,
+        index: Option<IndexEntry>,
+    ) -> PortResult<()> {
+        let body = text(value, &key)?;
+        self.writes.push(Write { key, condition, change: Change::Put { body, expires_at: None, index } });
+        Ok(())
+    }
+
+    /// Demands that a document still has the version it was read with.
+    pub(crate) fn check(&mut self, key: Key, version: u64) {
+        self.writes.push(Write { key, condition: Condition::Version(version), change: Change::Check });
+    }
+
+    /// Performs the commit.
+    pub(crate) async fn perform(self, store: &dyn Store) -> PortResult<()> {
+        store.commit(self.writes).await
+    }
+}

@@ -1,0 +1,108 @@
+//! A runner comes forward: bootstrap token in, session out.
+
+use super::repository::{job_key, load, load_jobs, load_run, load_shard, shard_key, Commit, Stored};
+use super::submit::load_spec;
+use super::token::Caller;
+use super::{ServiceError, ServiceResult, Services, DECISIONS};
+use crate::domain::run::Job;
+use crate::domain::shard::{Shard, ShardRejected};
+use crate::domain::time::Timestamp;
+use crate::wire::link::{SessionReply, SessionRequest, LINK_VERSION};
+use std::collections::BTreeMap;
+
+impl Services {
+    /// Exchanges a bootstrap token for a session. Repeating it with the same nonce gives the same session.
+    ///
+    /// # Errors
+    /// `BadToken`, `Shard` if the runner is not wanted or the token was used, `Invalid` for another protocol
+    /// version.
+    pub async fn open_session(&self, request: &SessionRequest) -> ServiceResult<SessionReply> {
+        if request.link_version != LINK_VERSION {
+            return Err(ServiceError::Invalid(format!(
+                "the runner speaks link version {}, this coordinator {LINK_VERSION}; use the same release of both",
+                request.link_version
+            )));
+        }
+        let nonce_fits = (8..=64).contains(&request.boot_nonce.len())
+            && request.boot_nonce.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !nonce_fits {
+            return Err(ServiceError::Invalid("boot_nonce must be 8 to 64 letters or digits".to_owned()));
+        }
+        let id = self.settings.token_key.read_bootstrap(&request.bootstrap_token)?.id;
+        for _ in 0..DECISIONS {
+            match self.try_open(id, request).await {
+                Err(error) if error.is_conflict() => {}
+                other => return other,
+            }
+        }
+        Err(ShardRejected::Fenced.into())
+    }
+
+    async fn try_open(
+        &self,
+        id: crate::domain::id::ShardAttempt,
+        request: &SessionRequest,
+    ) -> ServiceResult<SessionReply> {
+        let now = self.clock.now();
+        let store = self.store.as_ref();
+        let shard = load_shard(store, id, now).await?.ok_or(ServiceError::Shard(ShardRejected::Fenced))?;
+        let next = shard.value.open_session(
+            id,
+            &request.boot_nonce,
+            request.slots,
+            &self.settings.clocks,
+            now,
+        )?;
+        let run = load_run(store, id.run, now).await?.ok_or_else(|| ServiceError::NotFound(id.run.to_string()))?;
+        let job: Stored<Job> = load(store, &job_key(id.run, id.job), now)
+            .await?
+            .ok_or_else(|| ServiceError::NotFound(format!("job {}", id.job)))?;
+        let spec = load_spec(self, run.value.id).await?;
+        let mut commit = Commit::new();
+        commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
+        commit.perform(store).await?;
+        Ok(SessionReply {
+            session_token: self.settings.token_key.session(id, &request.boot_nonce),
+            run: id.run,
+            shard: id.shard,
+            shards: job.value.shards,
+            job: job.value.spec,
+            source: spec.source,
+            filter: spec.filter,
+            secrets: BTreeMap::new(),
+            heartbeat_ms: self.settings.clocks.heartbeat_ms,
+        })
+    }
+
+    /// The shard of a caller, if the caller may be heard.
+    pub(crate) async fn admit(&self, caller: &Caller, now: Timestamp) -> ServiceResult<Stored<Shard>> {
+        let shard = load_shard(self.store.as_ref(), caller.id, now)
+            .await?
+            .ok_or(ServiceError::Shard(ShardRejected::Fenced))?;
+        shard.value.admit(caller.id, &caller.nonce)?;
+        Ok(shard)
+    }
+
+    /// Slots of all live runners of the caller's job, and whether there are others than the caller.
+    pub(crate) async fn live_slots(&self, caller: &Caller, now: Timestamp) -> ServiceResult<(u32, bool)> {
+        let id = caller.id;
+        let job: Option<Stored<Job>> = load(self.store.as_ref(), &job_key(id.run, id.job), now).await?;
+        if job.is_some_and(|job| job.value.shards <= 1) {
+            let own = load_shard(self.store.as_ref(), id, now).await?;
+            return Ok((own.map_or(1, |shard| shard.value.slots).max(1), false));
+        }
+        let shards = super::repository::load_shards(self.store.as_ref(), id.run, id.job, now).await?;
+        let live = || shards.iter().map(|shard| &shard.value).filter(|shard| shard.live());
+        let slots: u32 = live().map(|shard| shard.slots.max(1)).sum();
+        Ok((slots.max(1), live().any(|shard| shard.id.shard != id.shard)))
+    }
+
+    /// The jobs of a run.
+    pub(crate) async fn jobs(
+        &self,
+        run: crate::domain::id::RunId,
+        now: Timestamp,
+    ) -> ServiceResult<Vec<Stored<Job>>> {
+        Ok(load_jobs(self.store.as_ref(), run, now).await?)
+    }
+}

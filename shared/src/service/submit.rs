@@ -1,0 +1,71 @@
+//! A run is asked for: saved, then a wake.
+
+use super::repository::{run_key, Commit, OPEN_RUNS};
+use super::{ServiceError, ServiceResult, Services};
+use crate::domain::id::RunId;
+use crate::domain::run::{Run, RunStatus};
+use crate::domain::spec::RunSpec;
+use crate::ports::{Condition, IndexEntry, PortError, Topic};
+
+/// Blob of a run's spec.
+#[must_use]
+pub fn spec_key(run: RunId) -> String {
+    format!("runs/{run}/spec.json")
+}
+
+/// What the run was asked to do.
+pub(crate) async fn load_spec(services: &Services, run: RunId) -> ServiceResult<RunSpec> {
+    let key = spec_key(run);
+    let bytes = services.blobs.fetch(&key, None).await?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        PortError::Corrupt { port: "blobs", subject: key, reason: error.to_string() }.into()
+    })
+}
+
+/// The index entry of a run that is not finished.
+pub(crate) fn open_entry(run: &Run) -> IndexEntry {
+    IndexEntry { name: OPEN_RUNS.to_owned(), sort: format!("{:020}#{}", run.queued_at.0, run.id) }
+}
+
+impl Services {
+    /// Accepts a run under a fresh id. When this returns, the run is safe: it will be finished even if
+    /// everything else is lost now.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no suite; port errors.
+    pub async fn submit(&self, spec: &RunSpec) -> ServiceResult<RunId> {
+        self.submit_as(RunId(self.ids.uuid()), spec).await
+    }
+
+    /// Accepts a run under a chosen id; accepting the same id twice is one run.
+    ///
+    /// # Errors
+    /// As [`Services::submit`].
+    pub async fn submit_as(&self, id: RunId, spec: &RunSpec) -> ServiceResult<RunId> {
+        if spec.suites.is_empty() {
+            return Err(ServiceError::Invalid("the run has no suite".to_owned()));
+        }
+        let now = self.clock.now();
+        let key = spec_key(id);
+        let body = serde_json::to_vec(spec).map_err(|error| ServiceError::Invalid(error.to_string()))?;
+        self.blobs.put(&key, body).await?;
+        let run = Run {
+            id,
+            status: RunStatus::Queued,
+            queued_at: now,
+            deadline: now.plus_ms(spec.timeout_ms),
+            finished_at: None,
+            jobs: 0,
+            cancel: None,
+            judgement: None,
+        };
+        let mut commit = Commit::new();
+        commit.put(run_key(id), Condition::Absent, &run, Some(open_entry(&run)))?;
+        match commit.perform(self.store.as_ref()).await {
+            Ok(()) | Err(PortError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.wake(Topic::Plan, id, 0).await;
+        Ok(id)
+    }
+}
