@@ -4,10 +4,16 @@
 //! say, as data, what should happen.
 
 pub mod case;
+pub mod config;
+pub mod filter;
 pub mod id;
 pub mod outcome;
+pub mod predict;
+pub mod render;
 pub mod report;
 pub mod spec;
+pub mod split;
+pub mod statistics;
 pub mod time;
 pub mod unit;
 pub mod verdict;
