@@ -4,15 +4,20 @@
 //! say, as data, what should happen.
 
 pub mod case;
+pub mod config;
+pub mod filter;
 pub mod id;
 pub mod outcome;
+pub mod predict;
 pub mod proof;
 pub mod queue;
+pub mod render;
 pub mod report;
 pub mod run;
 pub mod shard;
 pub mod spec;
 pub mod split;
+pub mod statistics;
 pub mod time;
 pub mod unit;
 pub mod verdict;

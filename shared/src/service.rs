@@ -11,24 +11,26 @@ mod chunks;
 pub mod entries;
 pub mod finish;
 pub mod heartbeat;
-pub mod lease;
+mod history;
 pub mod launch;
+pub mod lease;
 pub mod logs;
 pub mod manifest;
 pub mod plan;
 pub mod recover;
+pub mod report;
 pub mod repository;
 pub mod session;
 pub mod submit;
 pub mod sweep;
 pub mod token;
 
+use crate::domain::id::RunId;
 use crate::domain::queue::Rejected;
 use crate::domain::shard::{Clocks, ShardRejected};
 use crate::ports::{
     Blobs, Clock, IdSource, Launcher, Notice, Observer, PortError, Queue, Store, Topic, Wake,
 };
-use crate::domain::id::RunId;
 use std::sync::Arc;
 use token::TokenKey;
 

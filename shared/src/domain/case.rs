@@ -23,6 +23,12 @@ impl fmt::Display for CaseId {
     }
 }
 
+impl AsRef<str> for CaseId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<&str> for CaseId {
     fn from(text: &str) -> Self {
         Self(text.to_owned())

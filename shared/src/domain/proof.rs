@@ -5,8 +5,8 @@
 
 use super::case::{CaseId, CaseResult};
 use super::outcome::{Counts, Outcome};
-use super::queue::lease::{Lease, LeaseStatus, Progress};
 use super::queue::Queue;
+use super::queue::lease::{Lease, LeaseStatus, Progress};
 use super::unit::UnitEvent;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 
 use super::id::{JobNo, RunId};
 use super::queue::{Queue, Stopped};
-use super::shard::{Shard, ShardStatus};
+use super::shard::Shard;
 use super::spec::JobSpec;
 use super::time::Timestamp;
 use super::verdict::{Cause, CauseCode, Judgement, Verdict};
@@ -138,12 +138,15 @@ pub enum JobStep {
 #[must_use]
 pub fn decide(run: &Run, job: &Job, queue: Option<&Queue>, shards: &[Shard], now: Timestamp) -> JobStep {
     let past = job.deadline.is_some_and(|deadline| deadline < now) || run.deadline < now;
-    let failed = shards.iter().any(|shard| shard.status == ShardStatus::Failed);
+    // Shards end in order only once the queue is settled: if all are over before that, none is left to do the rest.
+    let abandoned = !shards.is_empty()
+        && shards.iter().all(Shard::over)
+        && queue.is_some_and(|queue| queue.open_leases == 0 && !queue.settled());
     let stop = if run.cancel.is_some() {
         Some(Stopped::Cancelled)
     } else if past {
         Some(Stopped::Deadline)
-    } else if job.broken.is_some() || (failed && shards.iter().all(Shard::over)) {
+    } else if job.broken.is_some() || abandoned {
         Some(Stopped::Broken)
     } else {
         None

@@ -1,8 +1,8 @@
 //! Someone wants a run to stop. Cancelling is a flag; the verdict is decided once, by `aggregate`.
 
-use super::repository::{load_run, run_key, Commit};
+use super::repository::{Commit, load_run, run_key};
 use super::submit::open_entry;
-use super::{ServiceError, ServiceResult, Services, DECISIONS};
+use super::{DECISIONS, ServiceError, ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::run::RunStatus;
 use crate::domain::verdict::Cause;

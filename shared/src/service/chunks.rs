@@ -3,7 +3,7 @@
 //! A part's name holds the lease's epoch, so nobody but its holder can write it. A blob counts only if the
 //! lease's document says that the part was accepted.
 
-use super::entries::job_folder;
+use super::entries::{JobPlace, job_folder};
 use super::{ServiceResult, Services};
 use crate::domain::id::{JobNo, RunId};
 use crate::domain::queue::accept::Known;
@@ -18,18 +18,14 @@ fn chunk_key(run: RunId, job: JobNo, epoch: u64, part: u32) -> String {
     format!("{}/results/{epoch:08}-{part:05}.jsonl", job_folder(run, job))
 }
 
-/// What a service knows of a job besides its documents.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct JobPlace<'a> {
-    pub(crate) run: RunId,
-    pub(crate) job: JobNo,
-    pub(crate) digest: &'a str,
-    pub(crate) manifest_len: u32,
-}
-
 impl Services {
     /// Stores a part that is about to be accepted.
-    pub(crate) async fn store_chunk(&self, lease: &Lease, part: u32, events: &[UnitEvent]) -> ServiceResult<()> {
+    pub(crate) async fn store_chunk(
+        &self,
+        lease: &Lease,
+        part: u32,
+        events: &[UnitEvent],
+    ) -> ServiceResult<()> {
         if events.is_empty() {
             return Ok(());
         }
@@ -123,9 +119,7 @@ impl Services {
         if bodies.is_empty() {
             return Ok(Known::default());
         }
-        let at = (place.run, place.job);
-        let bodies =
-            self.bodies(at, place.digest, place.manifest_len, bodies, &BTreeMap::new(), now).await?;
+        let bodies = self.bodies(place, bodies, &BTreeMap::new(), now).await?;
         let mut leftovers: BTreeMap<u32, Leftover> = BTreeMap::new();
         if !aborted.is_empty() {
             for part in 0..lease.next_part {

@@ -3,11 +3,11 @@
 //! The queue itself knows numbers only. A page never changes once written; a group of appended entries is
 //! committed together with the queue that counts them, so a number always has exactly one body.
 
-use super::repository::{append_key, load, partition, Commit};
+use super::repository::{Commit, append_key, load, partition};
 use super::{ServiceResult, Services};
 use crate::domain::id::{JobNo, RunId};
-use crate::domain::queue::grant::WINDOW;
 use crate::domain::queue::Queue;
+use crate::domain::queue::grant::WINDOW;
 use crate::domain::time::Timestamp;
 use crate::domain::unit::{Entry, LeasedEntry};
 use crate::ports::PortError;
@@ -29,8 +29,17 @@ struct Group {
     blob: Option<String>,
 }
 
-fn corrupt(subject: &str, reason: impl ToString) -> PortError {
+fn corrupt(subject: &str, reason: &dyn std::fmt::Display) -> PortError {
     PortError::Corrupt { port: "blobs", subject: subject.to_owned(), reason: reason.to_string() }
+}
+
+/// Where the entries of a job are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JobPlace<'a> {
+    pub(crate) run: RunId,
+    pub(crate) job: JobNo,
+    pub(crate) digest: &'a str,
+    pub(crate) manifest_len: u32,
 }
 
 /// Folder of a job's blobs.
@@ -56,7 +65,7 @@ impl Services {
     ) -> ServiceResult<()> {
         for (page, part) in (0u32..).zip(entries.chunks(PAGE as usize)) {
             let key = page_key(run, job, digest, page);
-            let bytes = serde_json::to_vec(part).map_err(|error| corrupt(&key, error))?;
+            let bytes = serde_json::to_vec(part).map_err(|error| corrupt(&key, &error))?;
             self.blobs.put(&key, bytes).await?;
         }
         Ok(())
@@ -79,7 +88,7 @@ impl Services {
         }
         let key = append_key(run, job, last);
         let mut group = Group { first, entries, blob: None };
-        let bytes = serde_json::to_vec(&group.entries).map_err(|error| corrupt(&key.sort, error))?;
+        let bytes = serde_json::to_vec(&group.entries).map_err(|error| corrupt(&key.sort, &error))?;
         if bytes.len() > INLINE_BYTES {
             let blob = format!("{}/entries/appended-{unique}.json", job_folder(run, job));
             self.blobs.put(&blob, bytes).await?;
@@ -93,14 +102,13 @@ impl Services {
     /// The first free entries of the queue, at most a window of them.
     pub(crate) async fn window(
         &self,
-        (run, job): (RunId, JobNo),
-        digest: &str,
+        place: JobPlace<'_>,
         queue: &Queue,
         appended: &BTreeMap<u32, Entry>,
         now: Timestamp,
     ) -> ServiceResult<Vec<LeasedEntry>> {
         let wanted: Vec<u32> = queue.free.iter().take(WINDOW).collect();
-        let mut bodies = self.bodies((run, job), digest, queue.manifest_len, &wanted, appended, now).await?;
+        let mut bodies = self.bodies(place, &wanted, appended, now).await?;
         Ok(wanted
             .iter()
             .filter_map(|index| bodies.remove(index).map(|entry| LeasedEntry { index: *index, entry }))
@@ -110,13 +118,12 @@ impl Services {
     /// The bodies of entries by number. `appended` holds bodies that are not committed yet.
     pub(crate) async fn bodies(
         &self,
-        (run, job): (RunId, JobNo),
-        digest: &str,
-        manifest_len: u32,
+        place: JobPlace<'_>,
         wanted: &[u32],
         appended: &BTreeMap<u32, Entry>,
         now: Timestamp,
     ) -> ServiceResult<BTreeMap<u32, Entry>> {
+        let JobPlace { run, job, digest, manifest_len } = place;
         let mut found = BTreeMap::new();
         for index in wanted {
             if found.contains_key(index) {
@@ -138,10 +145,16 @@ impl Services {
 
     async fn blob_entries(&self, key: &str) -> ServiceResult<Vec<Entry>> {
         let bytes = self.blobs.fetch(key, None).await?;
-        Ok(serde_json::from_slice(&bytes).map_err(|error| corrupt(key, error))?)
+        Ok(serde_json::from_slice(&bytes).map_err(|error| corrupt(key, &error))?)
     }
 
-    async fn group(&self, run: RunId, job: JobNo, index: u32, now: Timestamp) -> ServiceResult<(u32, Vec<Entry>)> {
+    async fn group(
+        &self,
+        run: RunId,
+        job: JobNo,
+        index: u32,
+        now: Timestamp,
+    ) -> ServiceResult<(u32, Vec<Entry>)> {
         // Groups are keyed by their last number: the first key that is not before `index` holds it.
         let exact = append_key(run, job, index);
         let prefix = format!("append#{:05}#", job.0);
@@ -153,7 +166,7 @@ impl Services {
             }
         };
         let Some(group) = group.map(|stored| stored.value).filter(|group| group.first <= index) else {
-            return Err(corrupt(&exact.sort, "the entry has no body").into());
+            return Err(corrupt(&exact.sort, &"the entry has no body").into());
         };
         let entries = match &group.blob {
             Some(blob) => self.blob_entries(blob).await?,

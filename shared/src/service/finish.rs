@@ -1,9 +1,9 @@
 //! A runner's last word.
 
 use super::recover::LossKind;
-use super::repository::{job_key, load, shard_key, Commit, Stored};
+use super::repository::{Commit, Stored, job_key, load, shard_key};
 use super::token::Caller;
-use super::{ServiceResult, Services, DECISIONS};
+use super::{DECISIONS, ServiceResult, Services};
 use crate::domain::run::{Job, JobStatus};
 use crate::ports::Topic;
 use crate::wire::link::{FinishRequest, RunnerEnd};

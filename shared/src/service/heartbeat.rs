@@ -1,6 +1,6 @@
 //! A runner shows that it lives, and learns what is wanted of it.
 
-use super::repository::{load_queue, load_run, shard_key, Commit};
+use super::repository::{Commit, load_queue, load_run, shard_key};
 use super::token::Caller;
 use super::{ServiceResult, Services};
 use crate::ports::PortError;

@@ -3,7 +3,7 @@
 //! A crash between the two leaves a shard that is launching without a handle; the next pass calls the
 //! launcher again, which starts nothing twice.
 
-use super::repository::{job_key, load, load_run, load_shards, shard_key, Commit, Stored};
+use super::repository::{Commit, Stored, job_key, load, load_run, load_shards, shard_key};
 use super::{ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::run::{Job, JobStatus, RunStatus};

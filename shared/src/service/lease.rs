@@ -3,11 +3,11 @@
 //! Each call is one read of the shard, the queue and its lease, one blob with the events, and one commit of
 //! all that changes. What others changed meanwhile makes the commit fail and the decision is taken anew.
 
-use super::chunks::JobPlace;
-use super::repository::{job_key, lease_key, load, load_queue, queue_key, shard_key, Commit, Stored};
+use super::entries::JobPlace;
+use super::repository::{Commit, Stored, job_key, lease_key, load, load_queue, queue_key, shard_key};
 use super::token::Caller;
-use super::{ServiceError, ServiceResult, Services, DECISIONS};
-use crate::domain::id::LeaseId;
+use super::{DECISIONS, ServiceError, ServiceResult, Services};
+use crate::domain::id::{JobNo, LeaseId, RunId, ShardAttempt};
 use crate::domain::queue::accept::{Acceptance, Accepted, Known};
 use crate::domain::queue::close::Ending;
 use crate::domain::queue::grant::{Ask, Grant};
@@ -16,7 +16,7 @@ use crate::domain::queue::{Queue, Rejected};
 use crate::domain::run::{Job, ManifestInfo};
 use crate::domain::shard::Shard;
 use crate::domain::time::Timestamp;
-use crate::domain::unit::{Entry, UnitEvent};
+use crate::domain::unit::{Entry, LeasedEntry, UnitEvent};
 use crate::ports::{Notice, Topic};
 use crate::wire::link::{LeaseReply, LeaseRequest, ReleaseRequest, ResultsReply, ResultsRequest};
 use std::collections::BTreeMap;
@@ -27,6 +27,13 @@ struct Scene {
     manifest: ManifestInfo,
     queue: Stored<Queue>,
     now: Timestamp,
+}
+
+impl Scene {
+    fn place(&self) -> JobPlace<'_> {
+        let ShardAttempt { run, job, .. } = self.shard.value.id;
+        JobPlace { run, job, digest: &self.manifest.digest, manifest_len: self.queue.value.manifest_len }
+    }
 }
 
 /// A part of a lease as it will be after the commit.
@@ -118,7 +125,8 @@ impl Services {
                 Ok(_) | Err(ServiceError::Rejected(_)) => {}
                 Err(error) => return Err(error),
             }
-            self.end_lease(caller.id.run, caller.id.job, last.lease, Ending::Release, &request.reason).await?;
+            self.end_lease(caller.id.run, caller.id.job, last.lease, Ending::Release, &request.reason)
+                .await?;
         }
         self.wake(Topic::Aggregate, caller.id.run, 0).await;
         Ok(())
@@ -127,8 +135,8 @@ impl Services {
     /// Ends an active lease without completing it; ending it twice is harmless.
     pub(crate) async fn end_lease(
         &self,
-        run: crate::domain::id::RunId,
-        job: crate::domain::id::JobNo,
+        run: RunId,
+        job: JobNo,
         lease: LeaseId,
         ending: Ending,
         reason: &str,
@@ -144,8 +152,8 @@ impl Services {
 
     async fn try_end(
         &self,
-        run: crate::domain::id::RunId,
-        job: crate::domain::id::JobNo,
+        run: RunId,
+        job: JobNo,
         lease: LeaseId,
         ending: Ending,
         reason: &str,
@@ -160,8 +168,7 @@ impl Services {
         let (Some(held), Some(manifest), Some(queue)) = (held, manifest, queue) else {
             return Ok(());
         };
-        let place =
-            JobPlace { run, job, digest: &manifest.digest, manifest_len: queue.value.manifest_len };
+        let place = JobPlace { run, job, digest: &manifest.digest, manifest_len: queue.value.manifest_len };
         let known = self.known_to_end(place, &held.value, now).await?;
         let ended = queue.value.end(&held.value, ending, &known, reason, now)?;
         let mut commit = Commit::new();
@@ -203,21 +210,10 @@ impl Services {
             return Err(Rejected::StaleLease.into());
         }
         let wanted: Vec<u32> = stored.value.entries.iter().map(|held| held.index).collect();
-        let mut bodies = self
-            .bodies(
-                (id.run, id.job),
-                &scene.manifest.digest,
-                scene.queue.value.manifest_len,
-                &wanted,
-                &BTreeMap::new(),
-                scene.now,
-            )
-            .await?;
+        let mut bodies = self.bodies(scene.place(), &wanted, &BTreeMap::new(), scene.now).await?;
         let entries = wanted
             .iter()
-            .filter_map(|index| {
-                bodies.remove(index).map(|entry| crate::domain::unit::LeasedEntry { index: *index, entry })
-            })
+            .filter_map(|index| bodies.remove(index).map(|entry| LeasedEntry { index: *index, entry }))
             .collect();
         Ok(Some(LeaseReply::Batch { lease, epoch: stored.value.epoch, entries }))
     }
@@ -237,13 +233,7 @@ impl Services {
         if lease.value.holder != id {
             return Err(Rejected::StaleLease.into());
         }
-        let place = JobPlace {
-            run: id.run,
-            job: id.job,
-            digest: &scene.manifest.digest,
-            manifest_len: scene.queue.value.manifest_len,
-        };
-        let known: Known = self.known_for(place, &lease.value, &request.events, scene.now).await?;
+        let known: Known = self.known_for(scene.place(), &lease.value, &request.events, scene.now).await?;
         let at = (request.epoch, request.part);
         let decided = scene.queue.value.accept(&lease.value, at, &request.events, &known, closing)?;
         match decided {
@@ -270,10 +260,10 @@ impl Services {
             return Ok(None);
         }
         let first = scene.queue.value.len;
-        let appended: BTreeMap<u32, Entry> =
-            part.map(|part| (first..).zip(part.accepted.appended.iter().cloned()).collect()).unwrap_or_default();
-        let at = (caller.id.run, caller.id.job);
-        let window = self.window(at, &scene.manifest.digest, queue, &appended, scene.now).await?;
+        let appended: BTreeMap<u32, Entry> = part
+            .map(|part| (first..).zip(part.accepted.appended.iter().cloned()).collect())
+            .unwrap_or_default();
+        let window = self.window(scene.place(), queue, &appended, scene.now).await?;
         let (live_slots, others_alive) = self.live_slots(caller, scene.now).await?;
         let ask = Ask {
             holder: caller.id,

@@ -1,9 +1,9 @@
 //! Logs of runners: append-only pieces by offset; what is stored is always a gap-free prefix.
 
 use super::entries::job_folder;
-use super::repository::{load, partition, Commit};
+use super::repository::{Commit, load, partition};
 use super::token::Caller;
-use super::{ServiceError, ServiceResult, Services, DECISIONS};
+use super::{DECISIONS, ServiceError, ServiceResult, Services};
 use crate::ports::{Condition, Key};
 use crate::wire::link::{LogReply, LogRequest};
 use serde::{Deserialize, Serialize};

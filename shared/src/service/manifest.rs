@@ -2,10 +2,10 @@
 //!
 //! The manifest turns into the ordered entries of the queue here, from history: runners know nothing of it.
 
-use super::repository::{job_key, load, queue_key, shard_key, Commit, Stored};
+use super::repository::{Commit, Stored, job_key, load, queue_key, shard_key};
 use super::submit::load_spec;
 use super::token::Caller;
-use super::{ServiceError, ServiceResult, Services, DECISIONS};
+use super::{DECISIONS, ServiceError, ServiceResult, Services};
 use crate::domain::id::digest_hex;
 use crate::domain::queue::{Policy, Queue};
 use crate::domain::run::{Job, JobStatus, ManifestInfo};

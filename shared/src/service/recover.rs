@@ -4,8 +4,8 @@
 //! between is healed by `recover`, which ends every active lease whose holder is not the shard's current
 //! running attempt.
 
-use super::repository::{load_leases, load_queue, load_shard, load_shards, shard_key, Commit};
-use super::{ServiceResult, Services, DECISIONS};
+use super::repository::{Commit, load_leases, load_queue, load_shard, load_shards, shard_key};
+use super::{DECISIONS, ServiceResult, Services};
 use crate::domain::id::{JobNo, RunId, ShardAttempt};
 use crate::domain::queue::close::Ending;
 use crate::domain::queue::lease::LeaseStatus;
@@ -49,7 +49,12 @@ impl Services {
     }
 
     /// Declares the attempt lost if it is the current one and alive.
-    pub(crate) async fn runner_lost(&self, id: ShardAttempt, kind: LossKind, reason: &str) -> ServiceResult<()> {
+    pub(crate) async fn runner_lost(
+        &self,
+        id: ShardAttempt,
+        kind: LossKind,
+        reason: &str,
+    ) -> ServiceResult<()> {
         for _ in 0..DECISIONS {
             match self.try_lose(id, kind, reason).await {
                 Err(error) if error.is_conflict() => {}
@@ -89,7 +94,12 @@ impl Services {
     }
 
     /// Ends every active lease of an attempt.
-    pub(crate) async fn end_leases(&self, id: ShardAttempt, kind: LossKind, reason: &str) -> ServiceResult<()> {
+    pub(crate) async fn end_leases(
+        &self,
+        id: ShardAttempt,
+        kind: LossKind,
+        reason: &str,
+    ) -> ServiceResult<()> {
         let now = self.clock.now();
         for lease in load_leases(self.store.as_ref(), id.run, id.job, now).await? {
             if lease.value.holder == id && lease.value.status == LeaseStatus::Active {

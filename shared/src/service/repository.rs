@@ -4,16 +4,14 @@
 //! repositories are written once, for every adapter.
 
 use crate::domain::id::{JobNo, LeaseId, RunId, ShardAttempt};
-use crate::domain::queue::lease::Lease;
 use crate::domain::queue::Queue;
+use crate::domain::queue::lease::Lease;
 use crate::domain::run::{Job, Run};
 use crate::domain::shard::Shard;
 use crate::domain::time::Timestamp;
-use crate::ports::{
-    Change, Condition, Document, IndexEntry, Key, PortError, PortResult, Store, Write,
-};
-use serde::de::DeserializeOwned;
+use crate::ports::{Change, Condition, Document, IndexEntry, Key, PortError, PortResult, Store, Write};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// Index of runs that are not finished.
 pub const OPEN_RUNS: &str = "open_runs";
@@ -122,7 +120,11 @@ pub(crate) async fn load_all<T: DeserializeOwned>(
 }
 
 /// The run.
-pub(crate) async fn load_run(store: &dyn Store, run: RunId, now: Timestamp) -> PortResult<Option<Stored<Run>>> {
+pub(crate) async fn load_run(
+    store: &dyn Store,
+    run: RunId,
+    now: Timestamp,
+) -> PortResult<Option<Stored<Run>>> {
     load(store, &run_key(run), now).await
 }
 

@@ -1,13 +1,13 @@
 //! A runner comes forward: bootstrap token in, session out.
 
-use super::repository::{job_key, load, load_jobs, load_run, load_shard, shard_key, Commit, Stored};
+use super::repository::{Commit, Stored, job_key, load, load_jobs, load_run, load_shard, shard_key};
 use super::submit::load_spec;
 use super::token::Caller;
-use super::{ServiceError, ServiceResult, Services, DECISIONS};
+use super::{DECISIONS, ServiceError, ServiceResult, Services};
 use crate::domain::run::Job;
 use crate::domain::shard::{Shard, ShardRejected};
 use crate::domain::time::Timestamp;
-use crate::wire::link::{SessionReply, SessionRequest, LINK_VERSION};
+use crate::wire::link::{LINK_VERSION, SessionReply, SessionRequest};
 use std::collections::BTreeMap;
 
 impl Services {
@@ -46,14 +46,10 @@ impl Services {
         let now = self.clock.now();
         let store = self.store.as_ref();
         let shard = load_shard(store, id, now).await?.ok_or(ServiceError::Shard(ShardRejected::Fenced))?;
-        let next = shard.value.open_session(
-            id,
-            &request.boot_nonce,
-            request.slots,
-            &self.settings.clocks,
-            now,
-        )?;
-        let run = load_run(store, id.run, now).await?.ok_or_else(|| ServiceError::NotFound(id.run.to_string()))?;
+        let next =
+            shard.value.open_session(id, &request.boot_nonce, request.slots, &self.settings.clocks, now)?;
+        let run =
+            load_run(store, id.run, now).await?.ok_or_else(|| ServiceError::NotFound(id.run.to_string()))?;
         let job: Stored<Job> = load(store, &job_key(id.run, id.job), now)
             .await?
             .ok_or_else(|| ServiceError::NotFound(format!("job {}", id.job)))?;

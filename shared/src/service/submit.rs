@@ -1,6 +1,6 @@
 //! A run is asked for: saved, then a wake.
 
-use super::repository::{run_key, Commit, OPEN_RUNS};
+use super::repository::{Commit, OPEN_RUNS, run_key};
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::run::{Run, RunStatus};
@@ -17,9 +17,8 @@ pub fn spec_key(run: RunId) -> String {
 pub(crate) async fn load_spec(services: &Services, run: RunId) -> ServiceResult<RunSpec> {
     let key = spec_key(run);
     let bytes = services.blobs.fetch(&key, None).await?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        PortError::Corrupt { port: "blobs", subject: key, reason: error.to_string() }.into()
-    })
+    serde_json::from_slice(&bytes)
+        .map_err(|error| PortError::Corrupt { port: "blobs", subject: key, reason: error.to_string() }.into())
 }
 
 /// The index entry of a run that is not finished.

@@ -1,0 +1,149 @@
+//! History of a project's suites: read for planning, written when a run is over.
+//!
+//! Predictions never decide what runs, so a history that is lost or stale costs time only; a conflict while
+//! writing it is resolved by whoever writes last.
+
+use super::repository::{Commit, load};
+use super::{ServiceResult, Services};
+use crate::domain::id::ProjectId;
+use crate::domain::predict::Details;
+use crate::domain::queue::lease::Lease;
+use crate::domain::statistics::{KEEP_RUNS, SuiteHead, SuiteStats, UnitDetail, UnitPage};
+use crate::domain::unit::UnitEvent;
+use crate::ports::{COMMIT_LIMIT, Condition, Key};
+use std::collections::BTreeMap;
+
+/// What a job's run showed.
+#[derive(Debug, Default)]
+pub(crate) struct Observed {
+    pub(crate) details: BTreeMap<String, UnitDetail>,
+    pub(crate) overheads_us: BTreeMap<String, u64>,
+    pub(crate) setup_ms: Option<u64>,
+    /// Whether the whole suite ran: only then may what was not seen be forgotten.
+    pub(crate) whole: bool,
+}
+
+impl Observed {
+    /// Takes note of the time a unit spent outside its cases.
+    pub(crate) fn overhead(&mut self, lease: &Lease, event: &UnitEvent) {
+        let UnitEvent::Finished { entry, overhead_us, .. } = event else { return };
+        if let Some(held) = lease.entries.iter().find(|held| held.index == *entry && held.attempt == 1) {
+            let known = self.overheads_us.entry(held.unit.clone()).or_default();
+            *known = (*known).max(*overhead_us);
+        }
+    }
+}
+
+fn history_partition(project: &ProjectId) -> String {
+    format!("history#{project}")
+}
+
+fn head_key(project: &ProjectId, job: &str) -> Key {
+    Key::new(history_partition(project), format!("suite#{job}#head"))
+}
+
+fn page_key(project: &ProjectId, job: &str, page: u32) -> Key {
+    Key::new(history_partition(project), format!("suite#{job}#page#{page:06}"))
+}
+
+fn detail_key(project: &ProjectId, job: &str, unit: &str, page: u32) -> Key {
+    let digest = crate::domain::id::digest_hex(unit);
+    let short: String = digest.chars().take(32).collect();
+    Key::new(history_partition(project), format!("cases#{job}#{short}#{page:05}"))
+}
+
+impl Services {
+    /// Everything known of a job's units; empty if it never ran.
+    pub(crate) async fn suite_history(&self, project: &ProjectId, job: &str) -> ServiceResult<SuiteStats> {
+        if !self.settings.keep_history {
+            return Ok(SuiteStats::default());
+        }
+        let now = self.clock.now();
+        let store = self.store.as_ref();
+        let Some(head) = load::<SuiteHead>(store, &head_key(project, job), now).await? else {
+            return Ok(SuiteStats::default());
+        };
+        let mut pages: Vec<UnitPage> = Vec::new();
+        for page in 0..head.value.pages {
+            pages.extend(load(store, &page_key(project, job, page), now).await?.map(|stored| stored.value));
+        }
+        Ok(SuiteStats::from_pages(head.value, pages))
+    }
+
+    /// Case statistics of some units.
+    pub(crate) async fn case_history(
+        &self,
+        project: &ProjectId,
+        job: &str,
+        history: &SuiteStats,
+        units: &[String],
+    ) -> ServiceResult<Details> {
+        let mut details = Details::new();
+        for unit in units {
+            let detail = self.unit_detail(project, job, history, unit).await?;
+            details.insert(unit.clone(), detail.cases);
+        }
+        Ok(details)
+    }
+
+    pub(crate) async fn unit_detail(
+        &self,
+        project: &ProjectId,
+        job: &str,
+        history: &SuiteStats,
+        unit: &str,
+    ) -> ServiceResult<UnitDetail> {
+        let now = self.clock.now();
+        let count = history.units.get(unit).map_or(0, |unit| unit.case_pages);
+        let mut pages: Vec<UnitDetail> = Vec::new();
+        for page in 0..count {
+            let key = detail_key(project, job, unit, page);
+            pages.extend(load(self.store.as_ref(), &key, now).await?.map(|stored| stored.value));
+        }
+        Ok(UnitDetail::from_pages(pages))
+    }
+
+    /// Turns what a finished job showed into history.
+    pub(crate) async fn learn(
+        &self,
+        project: &ProjectId,
+        job: &str,
+        observed: Observed,
+    ) -> ServiceResult<()> {
+        if !self.settings.keep_history {
+            return Ok(());
+        }
+        let mut history = self.suite_history(project, job).await?;
+        if observed.whole {
+            history.age(KEEP_RUNS);
+        }
+        history.observe_costs(observed.setup_ms, None);
+        let run_no = history.head.run_no;
+        let mut writes = Vec::new();
+        let Observed { mut details, overheads_us, whole, .. } = observed;
+        for (unit, detail) in &mut details {
+            if whole {
+                detail.age(run_no, KEEP_RUNS);
+            }
+            history.observe_unit(unit, detail, overheads_us.get(unit).copied());
+            for (page, detail) in (0u32..).zip(detail.to_pages()) {
+                writes.push((detail_key(project, job, unit, page), serde_json::to_value(detail)));
+            }
+        }
+        let (head, pages) = history.to_pages();
+        for (page, units) in (0u32..).zip(pages) {
+            writes.push((page_key(project, job, page), serde_json::to_value(units)));
+        }
+        writes.push((head_key(project, job), serde_json::to_value(head)));
+        for part in writes.chunks(COMMIT_LIMIT) {
+            let mut commit = Commit::new();
+            for (key, value) in part {
+                if let Ok(value) = value {
+                    commit.put(key.clone(), Condition::Any, value, None)?;
+                }
+            }
+            commit.perform(self.store.as_ref()).await?;
+        }
+        Ok(())
+    }
+}
