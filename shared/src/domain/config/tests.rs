@@ -124,45 +124,6 @@ needs = ["e"]
     fleetest.toml:13:10: `paths` has `/etc`, which is absolute (paths are relative to the project, and stay inside it)
     fleetest.toml:13:18: `paths` has `../up`, which leaves the project by `..` (paths are relative to the project, and stay inside it)
     fleetest.toml:13:27: `paths` has `a/../b`, which leaves the project by `..` (paths are relative to the project, and stay inside it)
-    fleetest.toml:13:37: `paths` has `-rf`, which would be taken for an option (paths are relative to the project, and stay inside it)
-    fleetest.toml:13:44: `paths` holds an empty text (remove it)
-    fleetest.toml:13:48: `paths` must hold texts, not a number (put the value in quotes)
-    fleetest.toml:14:21: `matrix.python` has no values, so there would be no job (add a value, or remove the dimension)
-    fleetest.toml:14:25: `a b` cannot be a matrix dimension (use letters, digits, `_` and `-`)
-    fleetest.toml:14:39: `matrix.a b` has `1` twice (remove one)
-    fleetest.toml:14:50: `matrix.x` has `a,b`, which cannot be part of a job's name (leave out brackets, commas and `=`)
-    fleetest.toml:15:9: `setup` must be a list of texts, not a text (as in `setup = ["pip install -e ."]`)
-    fleetest.toml:16:9: `A-B` cannot be the name of an environment variable (use letters, digits and `_`, and do not begin with a digit)
-    fleetest.toml:16:26: `env.C` must be a text without zero bytes, not a number (put the value in quotes)
-    fleetest.toml:17:10: `needs` goes round in a circle: b → c → b (remove one of them)
-    fleetest.toml:17:15: `needs` names the unknown suite `zzzzzz` (add `[suite.zzzzzz]`, or remove the name)
-    fleetest.toml:18:1: `args` uses `${matrix.pyton}`, which is no dimension (did you mean `${matrix.python}`?)
-    fleetest.toml:18:1: `args` uses `${matrix.q}`, which is no dimension (did you mean `${matrix.x}`?)
-    fleetest.toml:19:8: suite `c` has framework `command` and no `command` (add the command line, as in `command = "make test"`)
-    fleetest.toml:24:1: `command` does not go with framework `cargo` (remove it, or use `framework = "command"`)
-    fleetest.toml:25:1: `results` does not go with framework `cargo` (remove it, or use `framework = "command"`)
-    fleetest.toml:26:10: `shards` cannot be `four` (use "auto" or a number without quotes, as in `shards = 4`)
-    fleetest.toml:27:1: unknown key `doc_tests` (valid keys are `args`, `artifacts`, `case_timeout`, `command`, `coverage`, `env`, `framework`, `matrix`, `needs`, `paths`, `results`, `retries`, `setup`, `shards`, `slots`, `target_time`, `timeout`, `working_dir`)
-    fleetest.toml:29:10: `needs` goes round in a circle: e → e (remove one of them)
-    "#);
-}
-
-#[test]
-fn broken_toml_has_a_place() {
-    insta::assert_snapshot!([bad("[suite.a\nframework = 1"), bad("a = \"x"), bad("[suite.a]\nslots = 1\nslots = 2")].join("\n--\n"), @r#"
-    fleetest.toml:2:11: `timeout` must be a duration in quotes, not a number (as in `timeout = "3m"`)
-    fleetest.toml:3:1: unknown key `colour` (valid keys are `fail_fast`, `suite`, `timeout`)
-    fleetest.toml:4:8: `-x` cannot be a suite's name (use up to 64 letters, digits, `-`, `_` and `.`, and begin with a letter or digit)
-    fleetest.toml:5:13: unknown framework `pytst` (did you mean `pytest`?)
-    fleetest.toml:6:10: `shards` cannot be `0` (use a number from 1 to 1000)
-    fleetest.toml:7:9: `slots` cannot be `-1` (use a number from 1 to 1024)
-    fleetest.toml:8:11: `retries` must be a whole number, not a fraction (as in `retries = 0`)
-    fleetest.toml:9:15: `target_time` cannot be `3 minutes`: it is not a duration (write it as in `90s`, `3m`, `1h30m` or `500ms`)
-    fleetest.toml:10:11: `timeout` cannot be `0s`: it must be longer than zero (write it as in `90s`, `3m`, `1h30m` or `500ms`)
-    fleetest.toml:12:13: unknown framework `jest` (use one of `pytest`, `cargo`, `command`; `command` runs anything that writes JUnit XML or TAP)
-    fleetest.toml:13:10: `paths` has `/etc`, which is absolute (paths are relative to the project, and stay inside it)
-    fleetest.toml:13:18: `paths` has `../up`, which leaves the project by `..` (paths are relative to the project, and stay inside it)
-    fleetest.toml:13:27: `paths` has `a/../b`, which leaves the project by `..` (paths are relative to the project, and stay inside it)
     fleetest.toml:13:37: `paths` has `-rf`, which would be taken for an option (options belong in `args`; a file with such a name is `./-name`)
     fleetest.toml:13:44: `paths` holds an empty text (remove it)
     fleetest.toml:13:48: `paths` must hold texts, not a number (put the value in quotes)
@@ -183,6 +144,17 @@ fn broken_toml_has_a_place() {
     fleetest.toml:26:10: `shards` cannot be `four` (use "auto" or a number without quotes, as in `shards = 4`)
     fleetest.toml:27:1: unknown key `doc_tests` (valid keys are `args`, `artifacts`, `case_timeout`, `command`, `coverage`, `env`, `framework`, `matrix`, `needs`, `paths`, `results`, `retries`, `setup`, `shards`, `slots`, `target_time`, `timeout`, `working_dir`)
     fleetest.toml:29:10: `needs` goes round in a circle: e → e (remove one of them)
+    "#);
+}
+
+#[test]
+fn broken_toml_has_a_place() {
+    insta::assert_snapshot!([bad("[suite.a\nframework = 1"), bad("a = \"x"), bad("[suite.a]\nslots = 1\nslots = 2")].join("\n--\n"), @r#"
+    fleetest.toml:1:9: unclosed table, expected `]` (the file must be valid TOML)
+    --
+    fleetest.toml:1:7: invalid basic string, expected `"` (the file must be valid TOML)
+    --
+    fleetest.toml:3:1: duplicate key (the file must be valid TOML)
     "#);
     insta::assert_snapshot!([bad("suite = 3"), bad("suite.a = 3"), bad("[[suite]]\nname = 'x'")].join("\n--\n"), @r"
     fleetest.toml:1:9: `suite` must hold tables, not a number (write `[suite.NAME]` and the suite's keys below it)
