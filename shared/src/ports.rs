@@ -3,12 +3,14 @@
 //! Semantics stand in each trait's docs and are checked by the contract suites of `testkit`, one suite per
 //! port, run on every adapter. Errors say what the caller can do about them.
 
+pub mod limits;
+
 use crate::domain::case::CaseResult;
 use crate::domain::id::{JobNo, RunId, ShardAttempt};
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 
 /// A failed port call, by what the caller can do.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +88,12 @@ impl Key {
     #[must_use]
     pub fn new(partition: impl Into<String>, sort: impl Into<String>) -> Self {
         Self { partition: partition.into(), sort: sort.into() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.partition, self.sort)
     }
 }
 

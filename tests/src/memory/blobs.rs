@@ -1,0 +1,60 @@
+//! `Blobs` in an ordered map.
+
+use super::lock;
+use async_trait::async_trait;
+use shared::ports::limits::{check_blob_key, check_blob_prefix};
+use shared::ports::{Blobs, PortError, PortResult};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Mutex;
+
+/// Blobs in memory.
+#[derive(Debug, Default)]
+pub struct MemoryBlobs(Mutex<BTreeMap<String, Vec<u8>>>);
+
+/// The part of `bytes` that a range names, cut at the end.
+fn part(bytes: &[u8], range: Option<(u64, u64)>) -> Vec<u8> {
+    let Some((from, to)) = range else { return bytes.to_vec() };
+    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.get(place(from)..place(to)).unwrap_or_default().to_vec()
+}
+
+#[async_trait]
+impl Blobs for MemoryBlobs {
+    async fn put(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {
+        check_blob_key(key)?;
+        lock(&self.0).insert(key.to_owned(), bytes);
+        Ok(())
+    }
+
+    async fn put_absent(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {
+        check_blob_key(key)?;
+        match lock(&self.0).entry(key.to_owned()) {
+            Entry::Occupied(_) => Err(PortError::AlreadyExists { port: "blobs", subject: key.to_owned() }),
+            Entry::Vacant(free) => {
+                free.insert(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    async fn fetch(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Vec<u8>> {
+        check_blob_key(key)?;
+        let blobs = lock(&self.0);
+        let missing = || PortError::NotFound { port: "blobs", subject: key.to_owned() };
+        blobs.get(key).map(|bytes| part(bytes, range)).ok_or_else(missing)
+    }
+
+    async fn list(&self, prefix: &str) -> PortResult<Vec<String>> {
+        check_blob_prefix(prefix)?;
+        let blobs = lock(&self.0);
+        let from = blobs.range(prefix.to_owned()..).map(|(key, _)| key);
+        Ok(from.take_while(|key| key.starts_with(prefix)).cloned().collect())
+    }
+
+    async fn delete(&self, key: &str) -> PortResult<()> {
+        check_blob_key(key)?;
+        lock(&self.0).remove(key);
+        Ok(())
+    }
+}
