@@ -41,6 +41,11 @@ fn is_test(path: &str) -> bool {
     in_test_folder || path.ends_with("/tests.rs")
 }
 
+/// Lines of a file that are production code: none of a test file, those before the tests otherwise.
+pub(super) fn production_lines_of(path: &str, text: &str) -> usize {
+    if is_test(path) { 0 } else { production_lines(text) }
+}
+
 /// Lines before a final `#[cfg(test)] mod tests`.
 fn production_lines(text: &str) -> usize {
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
