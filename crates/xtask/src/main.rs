@@ -1,3 +1,98 @@
-//! Automation.
+//! Automation of this repository: `cargo xtask tidy | ci | conformance | bench`.
+//!
+//! Everything that a person or a pipeline does to the repository is a subcommand here, so that no rule lives
+//! in a shell script. This crate holds no product code and nothing depends on it.
 
-fn main() {}
+mod bench;
+mod ci;
+mod compare;
+mod conformance;
+mod junit;
+mod launch;
+mod libtest;
+mod place;
+mod say;
+mod suites;
+mod table;
+mod tidy;
+mod toolbox;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Automation of the Fleetest repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check the rules of the house: dependency direction, sizes, names, licences.
+    Tidy,
+    /// Everything that must hold before a change goes in, with all of its own set-up.
+    Ci {
+        /// Leave out the slow steps: documentation, many simulation seeds, the smoke run.
+        #[arg(long)]
+        fast: bool,
+    },
+    /// Run published test suites with their own framework and with `fleetest`, and compare case by case.
+    Conformance {
+        /// Only these suites; without it all of them.
+        #[arg(long, num_args = 1..)]
+        only: Vec<String>,
+        /// This program instead of a fresh release build.
+        #[arg(long)]
+        binary: Option<PathBuf>,
+        /// Download and run the framework's own side only; compares nothing and proves nothing.
+        #[arg(long)]
+        reference_only: bool,
+    },
+    /// Measure `fleetest run` beside the frameworks' own runners.
+    Bench {
+        #[command(subcommand)]
+        what: Measure,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Measure {
+    /// Wall time on published suites and memory with 100,000 cases.
+    Run {
+        /// Only these suites; without it all of them.
+        #[arg(long, num_args = 1..)]
+        only: Vec<String>,
+        /// Rounds per suite and peer; the median is reported.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// This program instead of a fresh release build.
+        #[arg(long)]
+        binary: Option<PathBuf>,
+        /// Leave out the memory measurement.
+        #[arg(long)]
+        no_memory: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().command {
+        Task::Tidy => tidy::command(),
+        Task::Ci { fast } => ci::command(fast),
+        Task::Conformance { only, binary, reference_only } => {
+            conformance::command(&only, binary, reference_only)
+        }
+        Task::Bench { what: Measure::Run { only, rounds, binary, no_memory } } => {
+            bench::command(&only, rounds, binary, no_memory)
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::err(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
