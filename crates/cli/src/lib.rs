@@ -11,4 +11,5 @@ pub mod history;
 pub mod interrupt;
 pub mod line;
 pub mod lock;
+pub mod progress;
 pub mod project;

@@ -1,6 +1,6 @@
 //! Terminal lines as data: text with tones, measured in columns.
 //!
-//! Everything that is shown is built from [`Line`]s by pure functions; only `terminal` turns them into bytes.
+//! Everything that is shown is built from [`Line`]s by pure functions; only [`Ink`] turns them into bytes.
 //! Foreign text (names, messages, tool output) enters a line through [`clean`] alone, so no test can move the
 //! cursor, change colours or reverse the reading direction of the reader's terminal.
 
@@ -109,18 +109,45 @@ impl Line {
     pub fn text(&self) -> String {
         self.pieces.iter().map(|piece| piece.text.as_str()).collect()
     }
+}
 
-    /// The text, with colours if `colour` says so.
+/// How lines are put on paper: with colours or without, with our own symbols or in ASCII.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ink {
+    /// Whether tones become colours.
+    pub colour: bool,
+    /// Whether our own symbols are replaced by ASCII ones of the same width.
+    pub ascii: bool,
+}
+
+impl Ink {
+    /// The bytes of a line, without its end.
     #[must_use]
-    pub fn paint(&self, colour: bool) -> String {
-        if !colour {
-            return self.text();
-        }
-        let painted = |piece: &Piece| {
-            let style = piece.tone.style();
-            format!("{style}{}{style:#}", piece.text)
-        };
-        self.pieces.iter().map(painted).collect()
+    pub fn paint(self, line: &Line) -> String {
+        line.pieces.iter().map(|piece| self.piece(piece)).collect()
+    }
+
+    fn piece(self, piece: &Piece) -> String {
+        let text: String =
+            if self.ascii { piece.text.chars().map(ascii).collect() } else { piece.text.clone() };
+        let style = piece.tone.style();
+        if self.colour { format!("{style}{text}{style:#}") } else { text }
+    }
+}
+
+/// Our symbols in ASCII; what tests print is left as it is.
+fn ascii(c: char) -> char {
+    match c {
+        '━' => '=',
+        '╸' => '>',
+        '─' | '·' => '-',
+        '│' => '|',
+        '…' => '~',
+        '⠋' | '⠼' | '⠇' => '|',
+        '⠙' | '⠴' | '⠏' => '/',
+        '⠹' | '⠦' => '-',
+        '⠸' | '⠧' => '\\',
+        other => other,
     }
 }
 
@@ -212,10 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn colours_can_be_left_out() {
-        let line = Line::new().with(Tone::Good, "ok");
-        assert_eq!(line.paint(false), "ok");
-        assert_eq!(line.paint(true), "\u{1b}[1m\u{1b}[32mok\u{1b}[0m");
+    fn colours_and_symbols_can_be_left_out() {
+        let line = Line::new().with(Tone::Good, "━ é").plain("…");
+        let paint = |colour, ascii| Ink { colour, ascii }.paint(&line);
+        assert_eq!(paint(false, false), "━ é…");
+        assert_eq!(paint(false, true), "= é~");
+        assert_eq!(paint(true, false), "\u{1b}[1m\u{1b}[32m━ é\u{1b}[0m…");
     }
 
     proptest! {
