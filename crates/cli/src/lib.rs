@@ -1,0 +1,15 @@
+//! The `fleetest` command: arguments, project and state folders, live progress, the end of a run.
+//!
+//! Pure parts give lines and values as data; only `progress::terminal` and `run` write to the terminal. Nothing
+//! here decides what a test's outcome is or which tests run: that is the core's and the runner's work.
+
+pub mod args;
+pub mod config;
+pub mod exit;
+pub mod git;
+pub mod history;
+pub mod interrupt;
+pub mod line;
+pub mod lock;
+pub mod progress;
+pub mod project;
