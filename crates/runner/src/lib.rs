@@ -4,3 +4,7 @@
 //! threads without an async runtime: one per slot, one for the heartbeat, one that flushes results.
 
 pub mod driver;
+pub mod exec;
+pub mod mask;
+pub mod parse;
+pub mod sanitise;

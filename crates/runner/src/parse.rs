@@ -1,0 +1,138 @@
+//! Readers of what other tools write about tests.
+//!
+//! Everything here is pure, streams, and treats its input as hostile: no input panics, memory is bounded, and what cannot be understood becomes an [`Issue`], never a pass.
+
+pub mod junit;
+pub mod libtest;
+mod lines;
+pub mod tap;
+
+use shared::domain::case::Failure;
+use shared::domain::outcome::Outcome;
+use std::fmt;
+
+/// One test case of a report file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportCase {
+    /// Class path, or the name of the suite around it; may be empty.
+    pub class: String,
+    /// Name.
+    pub name: String,
+    /// Explicit stable id, if the tool wrote one.
+    pub id: Option<String>,
+    /// Source file.
+    pub file: Option<String>,
+    /// Line in it, counted from 1.
+    pub line: Option<u32>,
+    /// How long it took, in microseconds, if that is known.
+    pub duration_us: Option<u64>,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Why it did not pass; present if and only if the outcome is a failure.
+    pub failure: Option<Failure>,
+    /// Why it was skipped, or why a failure was expected.
+    pub reason: Option<String>,
+    /// What it printed.
+    pub output: String,
+    /// Attempts before the last one that the tool itself made, each with its failure.
+    pub earlier: Vec<Failure>,
+}
+
+impl ReportCase {
+    /// A passed case.
+    #[must_use]
+    pub fn passed(class: &str, name: &str) -> Self {
+        Self {
+            class: class.to_owned(),
+            name: name.to_owned(),
+            id: None,
+            file: None,
+            line: None,
+            duration_us: None,
+            outcome: Outcome::Passed,
+            failure: None,
+            reason: None,
+            output: String::new(),
+            earlier: Vec::new(),
+        }
+    }
+}
+
+/// How bad an issue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Odd, but every case was read.
+    Note,
+    /// Cases may be missing or misread: the report must not count as green.
+    Fault,
+}
+
+/// Something that is wrong with a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// How bad.
+    pub severity: Severity,
+    /// Line, counted from 1.
+    pub line: u64,
+    /// Column in characters, counted from 1.
+    pub column: u64,
+    /// One human sentence.
+    pub message: String,
+}
+
+impl fmt::Display for Issue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
+    }
+}
+
+/// Most issues that are kept of one file.
+const ISSUE_LIMIT: usize = 50;
+
+/// What reading a whole report came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ParseReport {
+    /// Suites seen.
+    pub suites: u64,
+    /// Cases handed out.
+    pub cases: u64,
+    /// What is wrong with it; the first few dozen.
+    pub issues: Vec<Issue>,
+}
+
+impl ParseReport {
+    /// The first issue because of which the report must not count as green.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Issue> {
+        self.issues.iter().find(|issue| issue.severity == Severity::Fault)
+    }
+
+    pub(crate) fn note(&mut self, at: (u64, u64), message: impl Into<String>) {
+        self.issue(Severity::Note, at, message);
+    }
+
+    pub(crate) fn fail(&mut self, at: (u64, u64), message: impl Into<String>) {
+        self.issue(Severity::Fault, at, message);
+    }
+
+    fn issue(&mut self, severity: Severity, (line, column): (u64, u64), message: impl Into<String>) {
+        // A fault always finds room: a flood of notes must not hide it.
+        if self.issues.len() < ISSUE_LIMIT || (severity == Severity::Fault && self.fault().is_none()) {
+            self.issues.push(Issue { severity, line, column, message: message.into() });
+        }
+    }
+}
+
+/// Appends to a text that may not grow beyond `limit` bytes.
+pub(crate) fn append_capped(text: &mut String, more: &str, limit: usize) {
+    let mut room = limit.saturating_sub(text.len()).min(more.len());
+    while !more.is_char_boundary(room) {
+        room -= 1;
+    }
+    text.push_str(more.get(..room).unwrap_or_default());
+}
+
+/// The first non-empty line of a text, at most 200 characters.
+pub(crate) fn first_line(text: &str) -> String {
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().chars().take(200).collect()
+}

@@ -1,0 +1,205 @@
+//! Makes foreign output safe to show: terminal escapes except colours go, control characters go, characters
+//! that reorder text are shown by number.
+//!
+//! It works on a stream in any chunks; the same bytes give the same text however they are cut.
+
+use std::fmt::Write as _;
+use vte::{Params, Parser, Perform};
+
+/// An unfinished escape sequence longer than this is given up: its sender forgot to end it, or never meant to.
+const SEQUENCE_LIMIT_BYTES: usize = 4096;
+
+/// Cleans a stream of output.
+pub struct Sanitiser {
+    parser: Parser,
+    screen: Screen,
+    silent_bytes: usize,
+}
+
+impl std::fmt::Debug for Sanitiser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sanitiser").finish_non_exhaustive()
+    }
+}
+
+impl Default for Sanitiser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sanitiser {
+    /// At the beginning of a stream.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { parser: Parser::new(), screen: Screen::default(), silent_bytes: 0 }
+    }
+
+    /// Takes the next bytes and returns the text that is clear by now.
+    pub fn push(&mut self, bytes: &[u8]) -> String {
+        for part in bytes.chunks(SEQUENCE_LIMIT_BYTES) {
+            self.screen.heard = false;
+            self.parser.advance(&mut self.screen, part);
+            self.silent_bytes = if self.screen.heard { 0 } else { self.silent_bytes + part.len() };
+            if self.silent_bytes > SEQUENCE_LIMIT_BYTES {
+                self.parser = Parser::new();
+                self.silent_bytes = 0;
+            }
+        }
+        std::mem::take(&mut self.screen.text)
+    }
+
+    /// Ends the stream.
+    pub fn finish(&mut self) -> String {
+        self.screen.settle_return();
+        self.parser = Parser::new();
+        std::mem::take(&mut self.screen.text)
+    }
+}
+
+/// Cleans a whole text.
+#[must_use]
+pub fn clean(bytes: &[u8]) -> String {
+    let mut sanitiser = Sanitiser::new();
+    let mut text = sanitiser.push(bytes);
+    text.push_str(&sanitiser.finish());
+    text
+}
+
+#[derive(Default)]
+struct Screen {
+    text: String,
+    /// A carriage return came last: with a line feed it is one line end, alone it is one too.
+    returned: bool,
+    /// Whether the parser reported anything since this was cleared.
+    heard: bool,
+}
+
+impl Screen {
+    fn settle_return(&mut self) {
+        if std::mem::take(&mut self.returned) {
+            self.text.push('\n');
+        }
+    }
+}
+
+impl Perform for Screen {
+    fn print(&mut self, c: char) {
+        self.heard = true;
+        self.settle_return();
+        if reorders(c) {
+            // Writing to a String cannot fail.
+            let _fine = write!(self.text, "<U+{:04X}>", u32::from(c));
+        } else if !c.is_control() {
+            self.text.push(c);
+        }
+    }
+
+    fn execute(&mut self, byte: u8) {
+        self.heard = true;
+        match byte {
+            b'\n' => {
+                self.returned = false;
+                self.text.push('\n');
+            }
+            b'\t' => {
+                self.settle_return();
+                self.text.push('\t');
+            }
+            b'\r' => {
+                self.settle_return();
+                self.returned = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: char) {
+        self.heard = true;
+        if action != 'm' || ignore || !intermediates.is_empty() {
+            return;
+        }
+        self.settle_return();
+        let fields: Vec<String> = params
+            .iter()
+            .map(|sub| sub.iter().map(ToString::to_string).collect::<Vec<_>>().join(":"))
+            .collect();
+        let _fine = write!(self.text, "\u{1b}[{}m", fields.join(";"));
+    }
+}
+
+/// Whether a character changes the direction of the text around it, and so can make a line read as another.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(input: &str, expect: &str) {
+        assert_eq!(clean(input.as_bytes()), expect, "{input:?}");
+    }
+
+    #[test]
+    fn keeps_text_and_colours() {
+        check("a\tb\nc", "a\tb\nc");
+        check("\u{1b}[1;31mred\u{1b}[0m", "\u{1b}[1;31mred\u{1b}[0m");
+        check("\u{1b}[38:2:1:2:3mx", "\u{1b}[38:2:1:2:3mx");
+        check("grün 你好", "grün 你好");
+    }
+
+    #[test]
+    fn drops_what_a_terminal_would_obey() {
+        check("a\u{1b}[2Jb\u{1b}[Hc", "abc");
+        check("\u{1b}]0;title\u{7}x", "x");
+        check("\u{1b}]8;;http://x\u{1b}\\link", "link");
+        check("bell\u{7}\u{8}\u{0}", "bell");
+        check("c1\u{9b}2J", "c12J");
+        check("\u{1b}Pq#0;2\u{1b}\\after", "after");
+    }
+
+    #[test]
+    fn shows_direction_marks_and_settles_returns() {
+        check("a\u{202e}b", "a<U+202E>b");
+        check("10%\r20%\r\ndone\r", "10%\n20%\ndone\n");
+    }
+
+    #[test]
+    fn an_endless_sequence_does_not_swallow_the_rest() {
+        let mut sanitiser = Sanitiser::new();
+        sanitiser.push(b"\x1b]0;");
+        for _ in 0..100 {
+            sanitiser.push(&[b'x'; 1000]);
+        }
+        let text = sanitiser.push(b"visible\n");
+        assert!(text.ends_with("visible\n"), "{text:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_changes_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0usize..200) {
+            let (a, b) = bytes.split_at(at.min(bytes.len()));
+            let mut sanitiser = Sanitiser::new();
+            let text = sanitiser.push(a) + &sanitiser.push(b) + &sanitiser.finish();
+            prop_assert_eq!(text, clean(&bytes));
+        }
+
+        #[test]
+        fn only_colours_escape(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let text = clean(&bytes);
+            for (index, c) in text.char_indices() {
+                prop_assert!(!reorders(c));
+                if c == '\u{1b}' {
+                    let end = text[index..].find('m').map(|m| &text[index + 1..index + m]);
+                    let plain = |body: &str| body.starts_with('[')
+                        && body[1..].chars().all(|c| c.is_ascii_digit() || c == ';' || c == ':');
+                    prop_assert!(end.is_some_and(plain));
+                } else if c != '\n' && c != '\t' {
+                    prop_assert!(!c.is_control());
+                }
+            }
+        }
+    }
+}
