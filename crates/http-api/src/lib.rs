@@ -1,1 +1,8 @@
-//! placeholder
+//! HTTP doors of Fleetest: axum routers over the services, the same in every host.
+//!
+//! [`link::router`] is the runner link. Handlers parse, call one use-case and map its answer; no rule lives here.
+
+pub mod link;
+mod problem;
+
+pub use problem::LinkProblem;
