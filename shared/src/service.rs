@@ -5,6 +5,7 @@
 //! effects that may be repeated. `sweep` calls the same functions on a timer, so a system in which every wake is
 //! lost still finishes every run.
 
+pub mod abandon;
 pub mod aggregate;
 pub mod cancel;
 mod chunks;

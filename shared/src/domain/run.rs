@@ -82,9 +82,9 @@ pub struct Job {
     pub status: JobStatus,
     /// Shards; 0 while waiting.
     pub shards: u32,
-    /// When its shards were first wanted.
+    /// When its first runner came forward.
     pub started_at: Option<Timestamp>,
-    /// When it must be over, once it has shards.
+    /// When it must be over, once it has started.
     pub deadline: Option<Timestamp>,
     /// When it was over.
     pub finished_at: Option<Timestamp>,

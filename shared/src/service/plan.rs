@@ -110,8 +110,6 @@ impl Services {
         };
         next.status = JobStatus::Running;
         next.shards = shards;
-        next.started_at = Some(now);
-        next.deadline = Some(now.plus_ms(next.spec.suite.timeout_ms));
         // Shards first: a job that runs always has them, and creating them twice is refused by the store.
         for shard in 1..=shards {
             let mut commit = Commit::new();

@@ -56,6 +56,13 @@ impl Services {
         let spec = load_spec(self, run.value.id).await?;
         let mut commit = Commit::new();
         commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
+        if job.value.started_at.is_none() {
+            // The job's time begins with its first runner: waiting for room does not count.
+            let mut begun = job.value.clone();
+            begun.started_at = Some(now);
+            begun.deadline = Some(now.plus_ms(begun.spec.suite.timeout_ms));
+            commit.replace(job_key(id.run, id.job), job.version, &begun)?;
+        }
         commit.perform(store).await?;
         Ok(SessionReply {
             session_token: self.settings.token_key.session(id, &request.boot_nonce),
