@@ -1,1 +1,12 @@
-//! placeholder
+//! Adapters for one machine: SQLite, files, an in-process queue, local processes, the system's clock and ids.
+//!
+//! Each keeps the semantics of its port and nothing more; rules live in `shared`. Blocking work happens on
+//! threads of this crate, so that every adapter can be awaited from any runtime.
+
+mod lane;
+
+pub mod files;
+pub mod process;
+pub mod queue;
+pub mod sqlite;
+pub mod system;
