@@ -1,0 +1,263 @@
+//! One session of a runner, from the bootstrap token to `finish`.
+//!
+//! The order is fixed: session, source, set-up, discovery, manifest, lanes, last results, `finish`, and only
+//! then does the heartbeat end. Whatever goes wrong on the way ends in one [`RunnerExit`]; a job that cannot be
+//! run is reported to the coordinator as such, with its cause. No state outlives the call.
+
+pub mod control;
+pub mod guard;
+mod stages;
+
+use crate::config::RunnerConfig;
+use crate::driver::{Driver, DriverError, JobContext};
+use crate::heartbeat;
+use crate::link::{Link, LinkError, Patience};
+use crate::outbox::Outbox;
+use crate::outbox::clean::clean_cause;
+use crate::outbox::parts::Part;
+use crate::slots::{self, Floor};
+use control::{Control, Phase, Stop};
+use guard::SignalWatch;
+use serde::Serialize;
+use shared::domain::verdict::{Cause, CauseCode};
+use shared::wire::link::{
+    FinishRequest, LINK_VERSION, ManifestRequest, RunnerEnd, SessionReply, SessionRequest,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Makes the driver of a job.
+pub type DriverFactory = dyn Fn(JobContext) -> Result<Box<dyn Driver>, DriverError>;
+
+/// The coordinator started this runner, so it is there or will be soon.
+const SESSION_PATIENCE: Duration = Duration::from_secs(60);
+/// The last words are repeated this long; after that the coordinator finds out by the missing heartbeat.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How a runner ended, for its launcher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunnerExit {
+    /// The job is over; everything was reported.
+    Done,
+    /// Work was given back: stopped, cancelled or drained.
+    Released,
+    /// The job cannot be run; the coordinator knows the cause.
+    Broken(Cause),
+    /// The coordinator had closed the session; nothing was or could be reported.
+    Fenced(String),
+    /// The coordinator could not be reached.
+    Lost(String),
+    /// No session: the coordinator does not take this runner.
+    Refused(String),
+}
+
+impl RunnerExit {
+    /// The process's exit code: 0 if the coordinator knows how it ended, 3 if not.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Done | Self::Released | Self::Broken(_) | Self::Fenced(_) => 0,
+            Self::Lost(_) | Self::Refused(_) => 3,
+        }
+    }
+
+    /// One line for the process's standard error, where the coordinator does not know already.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        match self {
+            Self::Done | Self::Released | Self::Broken(_) | Self::Fenced(_) => None,
+            Self::Lost(reason) => Some(format!("the coordinator cannot be reached: {reason}")),
+            Self::Refused(reason) => Some(format!("no session: {reason}")),
+        }
+    }
+}
+
+/// Runs one session to its end.
+#[must_use]
+pub fn run(config: &RunnerConfig, factory: &DriverFactory) -> RunnerExit {
+    let control = Arc::new(Control::default());
+    let _signals = match config.handle_signals.then(|| SignalWatch::start(Arc::clone(&control))).transpose() {
+        Ok(watch) => watch,
+        Err(error) => return RunnerExit::Refused(format!("signals cannot be handled: {error}")),
+    };
+    if config.watch_stdin {
+        guard::watch_stdin(Arc::clone(&control));
+    }
+    let link = Arc::new(Link::new(&config.link_url, config.is_loopback(), Arc::clone(&control)));
+    let begun = match Session::open(config, link, control) {
+        Ok(session) => session,
+        Err(exit) => return exit,
+    };
+    begun.execute(config, factory)
+}
+
+/// What every stage of a session needs.
+struct Session {
+    link: Arc<Link>,
+    control: Arc<Control>,
+    outbox: Arc<Outbox>,
+    grant: SessionReply,
+    nonce: String,
+    scratch: tempfile::TempDir,
+    opened_at: Instant,
+}
+
+impl Session {
+    fn open(config: &RunnerConfig, link: Arc<Link>, control: Arc<Control>) -> Result<Self, RunnerExit> {
+        let refused = |error: &dyn std::fmt::Display| RunnerExit::Refused(error.to_string());
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(|error| refused(&error))?;
+        let nonce = hex::encode(nonce);
+        let request = SessionRequest {
+            link_version: LINK_VERSION,
+            bootstrap_token: config.bootstrap_token.clone(),
+            boot_nonce: nonce.clone(),
+            slots: config.slots,
+        };
+        let grant =
+            link.open_session(&request, Patience::within(SESSION_PATIENCE)).map_err(|error| match error {
+                LinkError::Fenced(reason) => RunnerExit::Fenced(reason),
+                LinkError::Away(_) if control.stopping() => RunnerExit::Released,
+                LinkError::Away(reason) => RunnerExit::Lost(reason),
+                LinkError::Stale | LinkError::Refused(_) => refused(&error),
+            })?;
+        let scratch =
+            tempfile::Builder::new().prefix("fleetest-").tempdir().map_err(|error| refused(&error))?;
+        let cleaner = (config.cleaner)(&grant.secrets);
+        let outbox =
+            Outbox::start(Arc::clone(&link), Arc::clone(&control), cleaner, scratch.path().to_owned());
+        heartbeat::start(Arc::clone(&link), Arc::clone(&control), Arc::clone(&outbox), grant.heartbeat_ms);
+        Ok(Self { link, control, outbox, grant, nonce, scratch, opened_at: Instant::now() })
+    }
+
+    fn execute(&self, config: &RunnerConfig, factory: &DriverFactory) -> RunnerExit {
+        let worked = self.work(config, factory);
+        if let Err(cause) = worked {
+            // Only what went wrong first counts: after a stop everything fails.
+            self.control.request(Stop::Broken(cause));
+        }
+        let exit = self.conclude();
+        self.outbox.close();
+        self.control.silence();
+        exit
+    }
+
+    fn work(&self, config: &RunnerConfig, factory: &DriverFactory) -> Result<(), Cause> {
+        let context = self.prepare(config)?;
+        self.control.enter(Phase::Discovery);
+        let driver: Arc<dyn Driver> = Arc::from(factory(context.clone()).map_err(cause_of)?);
+        let stopping = Arc::clone(&driver);
+        let ticket = self.control.attach(Arc::new(move || stopping.stop()));
+        self.announce(driver.as_ref())?;
+        if self.control.wants_work() {
+            self.control.enter(Phase::Tests);
+            let floor = Floor {
+                link: Arc::clone(&self.link),
+                control: Arc::clone(&self.control),
+                outbox: Arc::clone(&self.outbox),
+                driver,
+                nonce: self.nonce.clone(),
+                lanes: context.slots,
+            };
+            let _all_ended = slots::run(&floor);
+        }
+        self.control.detach(ticket);
+        Ok(())
+    }
+
+    /// Discovers and puts the manifest; an empty one is the coordinator's to judge.
+    fn announce(&self, driver: &dyn Driver) -> Result<(), Cause> {
+        let units = driver.discover().map_err(cause_of)?;
+        let setup_ms = u64::try_from(self.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match self.link.put_manifest(&ManifestRequest { units, setup_ms }) {
+            Ok(reply) if reply.digest == reply.yours => {}
+            Ok(_) => self.outbox.log(
+                "runner",
+                "this runner discovered other units than the first one of the job; it works by that one's list\n",
+            ),
+            Err(error) => self.outbox.judge(&error),
+        }
+        Ok(())
+    }
+
+    /// Reports the end as far as the coordinator still listens.
+    fn conclude(&self) -> RunnerExit {
+        self.control.enter(Phase::Finishing);
+        let stop = self.control.stop();
+        let (exit, end, reason) = match stop {
+            None if self.control.draining() => {
+                (RunnerExit::Released, RunnerEnd::Released, "the coordinator drains this runner".to_owned())
+            }
+            None => (RunnerExit::Done, RunnerEnd::Done, String::new()),
+            Some(Stop::Asked(reason)) => (RunnerExit::Released, RunnerEnd::Released, reason),
+            Some(Stop::Cancelled) => {
+                (RunnerExit::Released, RunnerEnd::Released, "the run was cancelled".to_owned())
+            }
+            Some(Stop::Broken(cause)) => {
+                let cause = clean_cause(cause, self.outbox.cleaner());
+                let reason = cause.message.clone();
+                (RunnerExit::Broken(cause.clone()), RunnerEnd::Broken { cause }, reason)
+            }
+            Some(Stop::Fenced(reason)) => return RunnerExit::Fenced(reason),
+            Some(Stop::Lost(reason)) => return RunnerExit::Lost(reason),
+        };
+        match self.last_words(end, reason) {
+            Ok(()) => exit,
+            Err(LinkError::Fenced(reason)) => RunnerExit::Fenced(reason),
+            Err(error @ (LinkError::Away(_) | LinkError::Refused(_) | LinkError::Stale)) => {
+                RunnerExit::Lost(error.to_string())
+            }
+        }
+    }
+
+    fn last_words(&self, end: RunnerEnd, reason: String) -> Result<(), LinkError> {
+        let patience = Patience::within(LAST_WORDS_PATIENCE);
+        let remainders = self.outbox.remainders();
+        if !remainders.is_empty() {
+            let leases = remainders.iter().map(AsRef::as_ref).collect();
+            match self.link.release(&ReleaseCall { leases, reason }, patience) {
+                // A lease that went to others needs no giving back.
+                Ok(_) | Err(LinkError::Stale) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.outbox.end_logs();
+        self.link.finish(&FinishRequest { end }, patience).map(drop)
+    }
+
+    fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+}
+
+/// The wire's `ReleaseRequest`, with parts that are serialised already.
+#[derive(Debug, Serialize)]
+struct ReleaseCall<'a> {
+    leases: Vec<&'a Part>,
+    reason: String,
+}
+
+fn cause_of(error: DriverError) -> Cause {
+    match error {
+        DriverError::Broken(cause) => cause,
+        DriverError::Stopped => {
+            Cause::new(CauseCode::Internal, "the driver stopped although nobody asked it to")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::domain::id::LeaseId;
+    use shared::wire::link::ReleaseRequest;
+
+    #[test]
+    fn the_call_is_the_wire_type() {
+        let part = Part { lease: LeaseId(3), epoch: 4, part: 5, events: Vec::new() };
+        let call = ReleaseCall { leases: vec![&part], reason: "because".into() };
+        let wire: ReleaseRequest = serde_json::from_str(&serde_json::to_string(&call).unwrap()).unwrap();
+        assert_eq!((wire.leases.len(), wire.leases[0].part, wire.reason.as_str()), (1, 5, "because"));
+    }
+}
