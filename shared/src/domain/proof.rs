@@ -38,6 +38,7 @@ struct Mark {
 pub struct Ledger {
     closed: Vec<u8>,
     cases: BTreeMap<CaseKey, Mark>,
+    pieces: BTreeMap<u32, Vec<CaseId>>,
     problems: Vec<String>,
 }
 
@@ -45,7 +46,7 @@ impl Ledger {
     /// A ledger for a queue of `len` entries.
     #[must_use]
     pub fn new(len: u32) -> Self {
-        Self { closed: vec![0; len as usize], cases: BTreeMap::new(), problems: Vec::new() }
+        Self { closed: vec![0; len as usize], ..Self::default() }
     }
 
     /// Takes the end of a lease and the verdicts stored in it.
@@ -74,10 +75,15 @@ impl Ledger {
     /// Takes one accepted event of `lease`.
     pub fn event(&mut self, lease: &Lease, event: &UnitEvent) {
         match event {
-            UnitEvent::Announced { entry, cases, .. } => {
+            UnitEvent::Announced { entry, cases, more, .. } => {
+                let pieces = self.pieces.entry(*entry).or_default();
+                pieces.extend(cases.iter().cloned());
+                if *more {
+                    return;
+                }
                 let promised = lease.entries.iter().any(|held| held.index == *entry && held.promised);
-                for case in cases {
-                    self.planned(case, promised);
+                for case in self.pieces.remove(entry).unwrap_or_default() {
+                    self.planned(&case, promised);
                 }
             }
             UnitEvent::Case { result, .. } => self.result(result),

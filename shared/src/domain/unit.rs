@@ -147,6 +147,9 @@ pub enum UnitEvent {
         cases: Vec<CaseId>,
         /// Cases that collection found and the project's own configuration or the run's filter left out.
         deselected: u32,
+        /// Whether the list goes on in another `Announced`: it counts only once it is whole.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        more: bool,
     },
     /// This case runs next (careful mode only).
     CaseStarted {

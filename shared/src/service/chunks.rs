@@ -73,11 +73,16 @@ impl Services {
         now: Timestamp,
     ) -> ServiceResult<Known> {
         let promised = |index: u32| lease.entries.iter().any(|held| held.index == index && held.promised);
+        // An announcement in pieces is judged as a whole: the earlier pieces are in earlier parts.
+        let begun = |index: u32| lease.entries.iter().any(|held| held.index == index && held.announced > 0);
         let mut bodies = Vec::new();
         let mut aborted = Vec::new();
         for event in events {
             match event {
-                UnitEvent::Announced { entry, .. } if promised(*entry) => bodies.push(*entry),
+                UnitEvent::Announced { entry, more: false, .. } if promised(*entry) => {
+                    bodies.push(*entry);
+                    aborted.extend(begun(*entry).then_some(*entry));
+                }
                 UnitEvent::Aborted { entry, .. } => {
                     bodies.push(*entry);
                     aborted.push(*entry);

@@ -81,24 +81,21 @@ fn shrink(event: UnitEvent) -> Vec<UnitEvent> {
             }
             vec![UnitEvent::Case { entry, result }]
         }
-        UnitEvent::Announced { entry, cases, mut deselected } => {
+        UnitEvent::Announced { entry, cases, deselected, more: last_more } => {
             let (mut events, mut group, mut bytes) = (Vec::new(), Vec::new(), 0);
-            let mut announce = |cases| {
-                events.push(UnitEvent::Announced {
-                    entry,
-                    cases,
-                    deselected: std::mem::take(&mut deselected),
-                });
+            let mut announce = |cases, more| {
+                let deselected = if more { 0 } else { deselected };
+                events.push(UnitEvent::Announced { entry, cases, deselected, more });
             };
             for case in cases {
                 if bytes > ANNOUNCED_AT_ONCE_BYTES {
-                    announce(std::mem::take(&mut group));
+                    announce(std::mem::take(&mut group), true);
                     bytes = 0;
                 }
                 bytes += case.0.len() + 3;
                 group.push(case);
             }
-            announce(group);
+            announce(group, last_more);
             events
         }
         UnitEvent::Aborted { entry, suspect, mut reason } => {
@@ -174,12 +171,12 @@ mod tests {
     fn a_huge_announcement_is_split_without_losing_a_case() {
         let cases: Vec<CaseId> =
             (0..100_000).map(|n| CaseId(format!("tests/test_a.py::test[{n}]"))).collect();
-        let event = UnitEvent::Announced { entry: 3, cases: cases.clone(), deselected: 5 };
+        let event = UnitEvent::Announced { entry: 3, cases: cases.clone(), deselected: 5, more: false };
         let texts = pack(event, &mask());
         assert!(texts.len() > 1 && texts.iter().all(|text| text.get().len() <= PART_ROOM_BYTES));
         let (mut seen, mut left_out) = (Vec::new(), 0);
         for text in texts {
-            let UnitEvent::Announced { entry: 3, cases, deselected } =
+            let UnitEvent::Announced { entry: 3, cases, deselected, .. } =
                 serde_json::from_str(text.get()).unwrap()
             else {
                 panic!("not an announcement")

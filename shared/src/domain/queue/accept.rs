@@ -131,7 +131,7 @@ impl<'a> Step<'a> {
         self.seen.entry(event.entry()).or_default().note(event);
         match event {
             UnitEvent::Started { .. } => self.advance(at, Progress::Waiting, Progress::Started),
-            UnitEvent::Announced { cases, deselected, .. } => self.announce(at, cases, *deselected),
+            UnitEvent::Announced { .. } => self.announce(at, event),
             UnitEvent::CaseStarted { .. } => self.expect(at, Progress::Announced),
             UnitEvent::Case { result, .. } => self.case(at, number, result),
             UnitEvent::Finished { .. } => self.finished(at),
@@ -139,34 +139,41 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn announce(&mut self, at: usize, cases: &[CaseId], deselected: u32) -> Result<(), Rejected> {
-        self.advance(at, Progress::Started, Progress::Announced)?;
+    fn announce(&mut self, at: usize, event: &UnitEvent) -> Result<(), Rejected> {
+        let UnitEvent::Announced { cases, deselected, more, .. } = event else { return Ok(()) };
+        self.expect(at, Progress::Started)?;
         let unique: BTreeSet<&CaseId> = cases.iter().collect();
         if unique.len() != cases.len() {
             return Err(self.malformed(at, "a case is announced twice"));
         }
         let held = self.held(at)?;
-        held.announced = u32::try_from(cases.len()).unwrap_or(u32::MAX);
-        let (promised, index) = (held.promised, held.index);
-        if promised {
-            return self.settle_vanished(at, index, &unique);
+        held.announced = held.announced.saturating_add(u32::try_from(cases.len()).unwrap_or(u32::MAX));
+        if *more {
+            return Ok(());
         }
-        let fresh = cases.len() as u64;
+        held.progress = Progress::Announced;
+        let (promised, index, fresh) = (held.promised, held.index, u64::from(held.announced));
+        if promised {
+            return self.settle_vanished(at, index);
+        }
         self.queue.counts.announce(fresh);
-        self.queue.deselected += u64::from(deselected);
+        self.queue.deselected += u64::from(*deselected);
         self.announced += fresh;
         Ok(())
     }
 
     /// Promised cases that this collection no longer finds get their final outcome here: that of their last
     /// attempt, or errored if they never had one.
-    fn settle_vanished(&mut self, at: usize, index: u32, found: &BTreeSet<&CaseId>) -> Result<(), Rejected> {
+    fn settle_vanished(&mut self, at: usize, index: u32) -> Result<(), Rejected> {
         let known = self.known;
         let Some(Entry { selection: Selection::Only(promised), previous, .. }) = known.bodies.get(&index)
         else {
             return Err(self.malformed(at, "the entry's cases are unknown"));
         };
-        if found.iter().any(|case| !promised.contains(case)) {
+        let announced = self.seen.get(&index).and_then(|seen| seen.announced.clone()).unwrap_or_default();
+        let found: BTreeSet<&CaseId> = announced.iter().collect();
+        let expected: BTreeSet<&CaseId> = promised.iter().collect();
+        if found.len() != announced.len() || !found.is_subset(&expected) {
             return Err(self.malformed(at, "a case is announced that the entry does not stand for"));
         }
         for (number, case) in promised.iter().enumerate() {

@@ -27,8 +27,10 @@ pub enum Ending {
 /// What is known of an entry that was begun and not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Leftover {
-    /// Its cases, if they were announced.
+    /// Its cases, if they were announced to the last.
     pub announced: Option<Vec<CaseId>>,
+    /// The pieces of an announcement that is not whole yet.
+    pub pieces: Vec<CaseId>,
     /// Cases with an accepted result.
     pub done: BTreeSet<CaseId>,
     /// The case that ran when the process died, if known for sure.
@@ -39,7 +41,12 @@ impl Leftover {
     /// Takes note of an event of the entry.
     pub fn note(&mut self, event: &UnitEvent) {
         match event {
-            UnitEvent::Announced { cases, .. } => self.announced = Some(cases.clone()),
+            UnitEvent::Announced { cases, more, .. } => {
+                self.pieces.extend(cases.iter().cloned());
+                if !more {
+                    self.announced = Some(std::mem::take(&mut self.pieces));
+                }
+            }
             UnitEvent::CaseStarted { case, .. } => self.suspect = Some(case.clone()),
             UnitEvent::Case { result, .. } => {
                 self.suspect = self.suspect.take().filter(|case| *case != result.case);
