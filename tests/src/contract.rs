@@ -155,13 +155,17 @@ macro_rules! queue_contract {
     };
 }
 
-/// The contract of `Launcher` for one adapter with room for two runners that run until they are stopped.
+/// The contract of `Launcher` for one adapter with room for two runners that run until they are stopped;
+/// `$run` may keep the tests of one process apart.
 #[macro_export]
 macro_rules! launcher_contract {
     ($module:ident, $make:expr) => {
+        $crate::launcher_contract!($module, $crate::contract::block_on, $make);
+    };
+    ($module:ident, $run:expr, $make:expr) => {
         $crate::contract_tests!(
             $module,
-            $crate::contract::block_on,
+            $run,
             launcher,
             $make,
             [
