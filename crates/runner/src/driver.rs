@@ -5,6 +5,7 @@
 //! everything as it happens, in the order that [`UnitEvent`] documents. Drivers never retry and never judge a
 //! run: that is the coordinator's work.
 
+pub mod cargo;
 pub mod command;
 mod telling;
 
