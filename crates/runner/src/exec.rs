@@ -11,6 +11,7 @@ mod shell;
 mod stopper;
 
 pub use capture::{CaptureLimit, Captured, cut_text};
+pub(crate) use shell::shell;
 pub use shell::{run_setup, run_shell};
 pub use stopper::Stopper;
 

@@ -53,6 +53,10 @@ pub(super) fn duration_us(text: &str) -> Option<u64> {
     };
     let whole: String =
         whole.chars().filter(|c| !matches!(c, ',' | '.' | '\'' | '_' | ' ' | '\u{a0}')).collect();
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(&whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
+        return None;
+    }
     format!("{whole}.{fraction}0").parse().ok().and_then(in_micros)
 }
 
