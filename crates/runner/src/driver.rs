@@ -5,6 +5,8 @@
 //! everything as it happens, in the order that [`UnitEvent`] documents. Drivers never retry and never judge a
 //! run: that is the coordinator's work.
 
+pub mod pytest;
+
 use shared::domain::case::CaseId;
 use shared::domain::spec::JobSpec;
 use shared::domain::unit::{DiscoveredUnit, LeasedEntry, UnitEvent};
