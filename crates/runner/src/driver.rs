@@ -8,6 +8,7 @@
 pub mod cargo;
 pub mod command;
 mod telling;
+pub mod pytest;
 
 use shared::domain::case::CaseId;
 use shared::domain::spec::JobSpec;
