@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// Upper bound of the first wait.
-const BASE_MS: u64 = 40;
+const BASE_MS: u64 = 20;
 /// Upper bound of every later wait.
 const CAP_MS: u64 = 5_000;
 /// The longest `Retry-After` that is honoured.
@@ -38,7 +38,7 @@ mod tests {
         fn waits_stay_under_a_doubling_bound(random in proptest::collection::vec(any::<u64>(), 1..40)) {
             let mut backoff = Backoff::default();
             for (failures, random) in random.into_iter().enumerate() {
-                let bound = (40u64 << failures.min(16)).min(5_000);
+                let bound = (20u64 << failures.min(16)).min(5_000);
                 prop_assert!(backoff.next_wait(random, None) <= Duration::from_millis(bound));
             }
         }
@@ -46,11 +46,11 @@ mod tests {
 
     #[test]
     fn the_whole_range_is_used() {
-        let waits: Vec<u128> = [0, 40, 41]
+        let waits: Vec<u128> = [0, 20, 21]
             .into_iter()
             .map(|random| Backoff::default().next_wait(random, None).as_millis())
             .collect();
-        assert_eq!(waits, [0, 40, 0]);
+        assert_eq!(waits, [0, 20, 0]);
     }
 
     #[test]
