@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub struct Config {
     /// Where the user's programs keep their state (`$XDG_STATE_HOME`, else `~/.local/state`), if known.
     pub state_home: Option<PathBuf>,
+    /// Where relative paths start.
+    pub here: PathBuf,
     /// Where scratch directories go.
     pub scratch: PathBuf,
     /// Whether the terminal cannot move its cursor.
@@ -23,12 +25,18 @@ impl Config {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn read() -> Self {
-        Self::from_variables(|name| std::env::var_os(name), std::env::temp_dir())
+        // A directory that was deleted under its shell is found out when it is looked at.
+        let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        Self::from_variables(|name| std::env::var_os(name), here, std::env::temp_dir())
     }
 
     /// The same from any source of variables.
     #[must_use]
-    pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>, scratch: PathBuf) -> Self {
+    pub fn from_variables(
+        variable: impl Fn(&str) -> Option<OsString>,
+        here: PathBuf,
+        scratch: PathBuf,
+    ) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let text = |name: &str| set(name).map(|value| value.to_string_lossy().into_owned());
         let absolute = |name: &str| set(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -43,6 +51,7 @@ impl Config {
             // The specification says that a relative XDG path must be ignored.
             state_home: absolute("XDG_STATE_HOME")
                 .or_else(|| absolute("HOME").map(|home| home.join(".local").join("state"))),
+            here,
             scratch,
             dumb_terminal: terminal.as_deref() == Some("dumb"),
             ascii_only: locale_is_ascii || terminal.as_deref() == Some("linux"),
@@ -56,7 +65,7 @@ mod tests {
 
     fn config(variables: &[(&str, &str)]) -> Config {
         let of = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v));
-        Config::from_variables(of, PathBuf::from("/scratch"))
+        Config::from_variables(of, PathBuf::from("/here"), PathBuf::from("/scratch"))
     }
 
     #[test]

@@ -75,11 +75,11 @@ impl Presses {
     }
 }
 
-/// Listens for signals from now on, in a thread of its own.
+/// Listens for signals from now on, in a thread of its own; `farewell` is called before the process ends at once.
 ///
 /// # Errors
 /// The signal handlers could not be installed.
-pub fn listen(stop: StopFlag) -> io::Result<()> {
+pub fn listen(stop: StopFlag, farewell: impl Fn() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut presses = Presses::default();
@@ -87,7 +87,10 @@ pub fn listen(stop: StopFlag) -> io::Result<()> {
             match presses.answer(Instant::now()) {
                 Answer::Stop => stop.raise(),
                 Answer::Ignore => {}
-                Answer::Exit => std::process::exit(i32::from(Exit::Cancelled.code())),
+                Answer::Exit => {
+                    farewell();
+                    std::process::exit(i32::from(Exit::Cancelled.code()));
+                }
             }
         }
     })?;
@@ -110,7 +113,7 @@ mod tests {
     #[test]
     fn a_signal_raises_the_flag() {
         let stop = StopFlag::default();
-        listen(stop.clone()).unwrap();
+        listen(stop.clone(), || {}).unwrap();
         nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let waited =

@@ -5,11 +5,15 @@
 
 pub mod args;
 pub mod config;
+pub mod engine;
 pub mod exit;
 pub mod git;
 pub mod history;
 pub mod interrupt;
 pub mod line;
 pub mod lock;
+pub mod order;
 pub mod progress;
 pub mod project;
+pub mod run;
+pub mod summary;
