@@ -7,11 +7,11 @@
 
 pub mod cargo;
 pub mod command;
-mod telling;
 pub mod pytest;
+mod telling;
 
 use shared::domain::case::CaseId;
-use shared::domain::spec::JobSpec;
+use shared::domain::spec::{Framework, JobSpec};
 use shared::domain::unit::{DiscoveredUnit, LeasedEntry, UnitEvent};
 use shared::domain::verdict::{Cause, CauseCode};
 use std::collections::BTreeMap;
@@ -97,6 +97,18 @@ pub trait Driver: Send + Sync {
 
     /// Kills everything the driver has started, from any thread; running slots return `Stopped`. May be called twice.
     fn stop(&self);
+}
+
+/// The driver of a job's framework.
+///
+/// # Errors
+/// None today; a framework may need something that this build lacks.
+pub fn open(context: JobContext) -> Result<Box<dyn Driver>, DriverError> {
+    Ok(match context.job.suite.framework {
+        Framework::Pytest => Box::new(pytest::PytestDriver::new(context)),
+        Framework::Cargo => Box::new(cargo::CargoDriver::new(context)),
+        Framework::Command => Box::new(command::CommandDriver::new(context)),
+    })
 }
 
 /// One lane of execution.

@@ -5,9 +5,9 @@
 //! wait in memory for their other attempts.
 
 use super::history::Observed;
-use super::repository::{load_leases, load_queue, load_shards};
+use super::repository::{load_leases, load_queue, load_run, load_shards};
 use super::submit::load_spec;
-use super::{ServiceResult, Services};
+use super::{ServiceError, ServiceResult, Services};
 use crate::domain::case::{CaseId, CaseResult, Failure};
 use crate::domain::id::RunId;
 use crate::domain::outcome::{Counts, Outcome};
@@ -47,23 +47,27 @@ impl Services {
     pub(crate) async fn write_reports(&self, run: &Run, jobs: &[Job]) -> ServiceResult<()> {
         let spec = load_spec(self, run.id).await?;
         let mut summary = self.summary(run, &spec, jobs).await?;
-        let mut renderers: Vec<(&str, Box<dyn Renderer>)> = vec![
-            ("report.json", Box::new(Json::new())),
-            ("junit.xml", Box::new(Junit::new())),
-            ("ctrf.json", Box::new(Ctrf::new())),
-            ("report.html", Box::new(Html::new())),
-        ];
-        for (_, renderer) in &mut renderers {
-            renderer.begin(&summary);
-        }
-        for (job, summary) in jobs.iter().zip(&summary.jobs) {
-            let observed = self.job_records(&spec, job, summary, &mut renderers).await?;
-            if let Some(observed) = observed {
-                self.learn(&spec.project, &job.spec.name, observed).await?;
+        let [mut json, mut junit, mut ctrf, mut html] = [const { Vec::new() }; 4];
+        {
+            let mut renderers: [Box<dyn Renderer + Send>; 4] = [
+                Box::new(Json::new(&mut json)),
+                Box::new(Junit::new(&mut junit)),
+                Box::new(Ctrf::new(&mut ctrf)),
+                Box::new(Html::new(&mut html)),
+            ];
+            each(&mut renderers, |renderer| renderer.begin(&summary))?;
+            for (job, summary) in jobs.iter().zip(&summary.jobs) {
+                let mut show =
+                    |record: &CaseRecord| each(&mut renderers, |renderer| renderer.case(summary, record));
+                let observed = self.job_records(&spec, job, summary, &mut show).await?;
+                if let Some(observed) = observed {
+                    self.learn(&spec.project, &job.spec.name, observed).await?;
+                }
             }
+            each(&mut renderers, |renderer| renderer.finish())?;
         }
-        for (name, mut renderer) in renderers {
-            self.blobs.put(&report_key(run.id, name), renderer.finish()).await?;
+        for (name, bytes) in REPORTS.into_iter().zip([json, junit, ctrf, html]) {
+            self.blobs.put(&report_key(run.id, name), bytes).await?;
         }
         for job in &mut summary.jobs {
             job.spans.clear();
@@ -76,6 +80,32 @@ impl Services {
         })?;
         self.blobs.put(&key, bytes).await?;
         Ok(())
+    }
+
+    /// Shows every case record of a finished run.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such run; port errors.
+    pub async fn visit_cases(
+        &self,
+        run: RunId,
+        mut show: impl FnMut(&CaseRecord) + Send,
+    ) -> ServiceResult<RunSummary> {
+        let now = self.clock.now();
+        let stored = load_run(self.store.as_ref(), run, now)
+            .await?
+            .ok_or_else(|| ServiceError::NotFound(run.to_string()))?;
+        let spec = load_spec(self, run).await?;
+        let jobs: Vec<Job> = self.jobs(run, now).await?.into_iter().map(|job| job.value).collect();
+        let summary = self.summary(&stored.value, &spec, &jobs).await?;
+        for (job, job_summary) in jobs.iter().zip(&summary.jobs) {
+            let mut show = |record: &CaseRecord| {
+                show(record);
+                Ok(())
+            };
+            self.job_records(&spec, job, job_summary, &mut show).await?;
+        }
+        Ok(summary)
     }
 
     async fn summary(&self, run: &Run, spec: &RunSpec, jobs: &[Job]) -> ServiceResult<RunSummary> {
@@ -137,7 +167,7 @@ impl Services {
         spec: &RunSpec,
         job: &Job,
         summary: &JobSummary,
-        renderers: &mut [(&str, Box<dyn Renderer>)],
+        show: &mut Show<'_>,
     ) -> ServiceResult<Option<Observed>> {
         let now = self.clock.now();
         let Some(queue) = load_queue(self.store.as_ref(), job.run, job.no, now).await? else {
@@ -169,13 +199,13 @@ impl Services {
                     observed.overhead(&lease.value, &event);
                     if let Some(record) = records.event(&lease.value, event) {
                         self.observe(spec, job, &history, &mut observed, &record).await?;
-                        render(renderers, summary, &record);
+                        show(&record)?;
                     }
                 }
             }
         }
         for record in records.leftovers() {
-            render(renderers, summary, &record);
+            show(&record)?;
         }
         Ok(trusted.then_some(observed))
     }
@@ -202,10 +232,18 @@ impl Services {
     }
 }
 
-fn render(renderers: &mut [(&str, Box<dyn Renderer>)], summary: &JobSummary, record: &CaseRecord) {
-    for (_, renderer) in renderers {
-        renderer.case(summary, record);
+/// Shows one record to whoever renders.
+type Show<'a> = dyn FnMut(&CaseRecord) -> ServiceResult<()> + Send + 'a;
+
+fn each(
+    renderers: &mut [Box<dyn Renderer + Send + '_>],
+    mut step: impl FnMut(&mut dyn Renderer) -> std::io::Result<()>,
+) -> ServiceResult<()> {
+    for renderer in renderers {
+        step(renderer.as_mut())
+            .map_err(|error| ServiceError::Invalid(format!("a report cannot be written: {error}")))?;
     }
+    Ok(())
 }
 
 fn note_spans(lease: &Lease, events: &[UnitEvent], spans: &mut Vec<(u32, Span)>) {

@@ -27,7 +27,7 @@ impl<'s> Telling<'s> {
 
     pub(crate) fn announce(&mut self, cases: Vec<CaseId>, deselected: u64) {
         let deselected = u32::try_from(deselected).unwrap_or(u32::MAX);
-        self.sink.event(UnitEvent::Announced { entry: self.entry.index, cases, deselected });
+        self.sink.event(UnitEvent::Announced { entry: self.entry.index, cases, deselected, more: false });
     }
 
     /// In careful mode: tells that this case runs next, and waits until that is known.

@@ -212,7 +212,7 @@ impl<'a> Task<'a> {
     }
 
     fn announce(&self, cases: Vec<CaseId>, deselected: u32, sink: &mut dyn Sink) {
-        sink.event(UnitEvent::Announced { entry: self.leased.index, cases, deselected });
+        sink.event(UnitEvent::Announced { entry: self.leased.index, cases, deselected, more: false });
     }
 
     fn indexes(&self, mut keep: impl FnMut(usize, &CaseId) -> bool) -> Vec<usize> {
