@@ -266,3 +266,49 @@ impl Link {
 fn random() -> u64 {
     getrandom::u64().unwrap_or(u64::MAX / 3)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::control::{STOP_GRACE, Stop};
+    use std::net::TcpListener;
+
+    /// The address of a port on which nobody listens any more.
+    fn deserted() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    }
+
+    fn finish(link: &Link, patience: Patience) -> Result<Ack, LinkError> {
+        link.finish(&FinishRequest { end: shared::wire::link::RunnerEnd::Done }, patience)
+    }
+
+    #[test]
+    fn a_call_ends_at_its_deadline_with_the_reason() {
+        let link = Link::new(&deserted(), true, Arc::default());
+        let limit = Duration::from_millis(100);
+        let begin = Instant::now();
+        let error = finish(&link, Patience::within(limit)).unwrap_err();
+        assert!(matches!(&error, LinkError::Away(reason) if !reason.is_empty()), "{error:?}");
+        assert!(begin.elapsed() < LOST_FLOOR / 2);
+    }
+
+    #[test]
+    fn a_stop_cuts_every_call_short() {
+        let control = Arc::new(Control::default());
+        let link = Link::new(&deserted(), true, Arc::clone(&control));
+        let begin = Instant::now();
+        std::thread::scope(|scope| {
+            let calling = scope.spawn(|| finish(&link, Patience::UntilLost));
+            control.request(Stop::Cancelled);
+            assert!(matches!(calling.join().unwrap(), Err(LinkError::Away(_))));
+        });
+        assert!(begin.elapsed() < STOP_GRACE * 4, "{:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_not_tried_for_long() {
+        let link = Link::new("http://exa mple", true, Arc::default());
+        assert!(matches!(finish(&link, Patience::UntilLost), Err(LinkError::Refused(_))));
+    }
+}

@@ -122,8 +122,15 @@ impl Session {
                 LinkError::Away(reason) => RunnerExit::Lost(reason),
                 LinkError::Stale | LinkError::Refused(_) => refused(&error),
             })?;
-        let scratch =
-            tempfile::Builder::new().prefix("fleetest-").tempdir().map_err(|error| refused(&error))?;
+        let scratch = tempfile::Builder::new().prefix("fleetest-").tempdir().map_err(|error| {
+            let message =
+                format!("no scratch directory: {error}; make room in the machine's temporary directory");
+            let cause = Cause::new(CauseCode::Internal, message);
+            // If this cannot be said either, the coordinator misses the heartbeat.
+            let end = RunnerEnd::Broken { cause: cause.clone() };
+            link.finish(&FinishRequest { end }, Patience::within(LAST_WORDS_PATIENCE)).ok();
+            RunnerExit::Broken(cause)
+        })?;
         let cleaner = (config.cleaner)(&grant.secrets);
         let outbox =
             Outbox::start(Arc::clone(&link), Arc::clone(&control), cleaner, scratch.path().to_owned());
@@ -132,21 +139,29 @@ impl Session {
     }
 
     fn execute(&self, config: &RunnerConfig, factory: &DriverFactory) -> RunnerExit {
-        let worked = self.work(config, factory);
-        if let Err(cause) = worked {
+        // It ends its processes when it is dropped, which must not hold up the last words.
+        let mut driver = None;
+        if let Err(cause) = self.work(config, factory, &mut driver) {
             // Only what went wrong first counts: after a stop everything fails.
             self.control.request(Stop::Broken(cause));
         }
         let exit = self.conclude();
         self.outbox.close();
         self.control.silence();
+        drop(driver);
         exit
     }
 
-    fn work(&self, config: &RunnerConfig, factory: &DriverFactory) -> Result<(), Cause> {
+    fn work(
+        &self,
+        config: &RunnerConfig,
+        factory: &DriverFactory,
+        keep: &mut Option<Arc<dyn Driver>>,
+    ) -> Result<(), Cause> {
         let context = self.prepare(config)?;
         self.control.enter(Phase::Discovery);
         let driver: Arc<dyn Driver> = Arc::from(factory(context.clone()).map_err(cause_of)?);
+        *keep = Some(Arc::clone(&driver));
         let stopping = Arc::clone(&driver);
         let ticket = self.control.attach(Arc::new(move || stopping.stop()));
         self.announce(driver.as_ref())?;

@@ -150,6 +150,14 @@ impl Lane {
         let request_id = format!("{}-{}-{}", self.floor.nonce, self.number, self.asked);
         let reply =
             self.floor.link.lease(&LeaseCall { request_id, slot: self.number, finished: last.as_deref() });
+        let reply = reply.map_err(|error| match error {
+            // Asking again for ever would not end this disagreement.
+            LinkError::Stale if closing.is_none() => {
+                LinkError::Refused("a stale lease, but none was named".into())
+            }
+            other
+            @ (LinkError::Stale | LinkError::Fenced(_) | LinkError::Refused(_) | LinkError::Away(_)) => other,
+        });
         if let Err(error) = &reply {
             outbox.judge(error);
         }

@@ -31,10 +31,10 @@ struct Stream {
 impl Stream {
     fn take(&mut self, text: &str) {
         let left = WAITING_LIMIT_BYTES.saturating_sub(self.raw.len() + self.cleaned.len());
-        self.truncated |= text.len() > left;
         if !self.truncated {
-            self.raw.push_str(text);
+            self.raw.push_str(text.get(..text.floor_char_boundary(left)).unwrap_or_default());
         }
+        self.truncated |= text.len() > left;
     }
 
     fn clean(&mut self, cleaner: &Cleaner, everything: bool) {
@@ -99,23 +99,26 @@ impl Logs {
         let _turn = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
         // An unfinished line stays behind without being due: the rest of it will be.
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        while let Some(piece) = self.next(cleaner, closing) {
-            match link.log(&piece) {
-                Ok(_) | Err(LinkError::Refused(_) | LinkError::Stale) => {}
-                Err(error @ (LinkError::Fenced(_) | LinkError::Away(_))) => return Err(error),
-            }
-            if let Some(stream) = self.lock().get_mut(&piece.stream) {
-                stream.acknowledged(&piece);
+        let names: Vec<String> = self.lock().keys().cloned().collect();
+        for name in names {
+            while let Some(piece) = self.next(&name, cleaner, closing) {
+                match link.log(&piece) {
+                    Ok(_) | Err(LinkError::Refused(_) | LinkError::Stale) => {}
+                    Err(error @ (LinkError::Fenced(_) | LinkError::Away(_))) => return Err(error),
+                }
+                if let Some(stream) = self.lock().get_mut(&name) {
+                    stream.acknowledged(&piece);
+                }
             }
         }
         Ok(())
     }
 
-    fn next(&self, cleaner: &Cleaner, closing: bool) -> Option<LogRequest> {
-        self.lock().iter_mut().find_map(|(name, stream)| {
-            stream.clean(cleaner, closing);
-            stream.piece(name, closing)
-        })
+    fn next(&self, name: &str, cleaner: &Cleaner, closing: bool) -> Option<LogRequest> {
+        let mut streams = self.lock();
+        let stream = streams.get_mut(name)?;
+        stream.clean(cleaner, closing);
+        stream.piece(name, closing)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Stream>> {

@@ -11,6 +11,7 @@ use coordinator::{Coordinator, Fault, State, batches};
 use framework::Framework;
 use runner::driver::DriverError;
 use runner::{RunnerConfig, RunnerExit};
+use shared::domain::case::CaseId;
 use shared::domain::unit::UnitEvent;
 use shared::domain::verdict::CauseCode;
 use shared::wire::link::{Command, RunnerEnd};
@@ -178,6 +179,42 @@ fn every_call_may_fail_twice_before_and_after_its_effect() {
         Some(result.output.as_str())
     });
     assert!({ outputs }.all(|output| output == "printed ***"));
+}
+
+#[test]
+fn results_made_while_the_coordinator_is_away_arrive_when_it_is_back() {
+    let away_for = Arc::new(AtomicU32::new(0));
+    let away = Arc::clone(&away_for);
+    let faults = move |_: &str| {
+        let left = away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |calls| calls.checked_sub(1));
+        if left.is_ok() { Fault::CutBefore } else { Fault::None }
+    };
+    let state = State { queue: batches(&[8]), ..State::default() };
+    let coordinator = Coordinator::start_with(state, Box::new(faults));
+    let exit = runner::run(
+        &config(&coordinator, 1),
+        &Framework::factory(8, move |running, sink| {
+            if running.entry.index == 2 {
+                away_for.store(8, Ordering::SeqCst);
+            }
+            let case = |n: u32| CaseId(format!("{n}{}", "x".repeat(100_000)));
+            for n in 0..10 {
+                sink.event(UnitEvent::CaseStarted { entry: running.entry.index, case: case(n) });
+            }
+            Ok(())
+        }),
+    );
+    assert_eq!(exit, RunnerExit::Done);
+    let state = coordinator.state();
+    assert_eq!((state.finished(), state.events.len()), (all(8), 8 * 14), "in order, and each once");
+}
+
+#[test]
+fn a_coordinator_that_always_answers_stale_is_given_up() {
+    let faults = |name: &str| if name == "lease" { Fault::Status(409, "stale_lease") } else { Fault::None };
+    let coordinator = Coordinator::start_with(State::default(), Box::new(faults));
+    let exit = runner::run(&config(&coordinator, 1), &Framework::factory(1, |_, _| Ok(())));
+    assert!(matches!(exit, RunnerExit::Broken(cause) if cause.code == CauseCode::Internal));
 }
 
 #[test]
