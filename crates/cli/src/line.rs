@@ -197,6 +197,22 @@ pub fn cut_middle(text: &str, width: usize) -> String {
     head + &tail.chars().rev().collect::<String>()
 }
 
+/// The text in lines of at most `width` columns, broken at blanks; a longer word is left whole.
+#[must_use]
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if columns(line) + 1 + columns(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 fn marked_beginning(text: &str, width: usize) -> String {
     if width == 0 {
         return String::new();
@@ -254,6 +270,13 @@ mod tests {
             prop_assert!(columns(&cut_middle(&text, width)) <= width);
             let line = Line::new().plain("head ").with(Tone::Strong, text.clone()).plain(text);
             prop_assert!(line.fit(width).columns() <= width);
+        }
+
+        #[test]
+        fn wrapping_loses_no_word(words in prop::collection::vec("[a-zé日]{1,12}", 0..20), width in 1usize..40) {
+            let lines = wrap(&words.join(" "), width);
+            prop_assert!(lines.iter().all(|line| columns(line) <= width || !line.contains(' ')));
+            prop_assert_eq!(lines.join(" "), words.join(" "));
         }
 
         #[test]

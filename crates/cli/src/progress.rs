@@ -173,6 +173,13 @@ impl Progress {
         self.counts.planned.max(self.counts.settled())
     }
 
+    /// Cases the run will have, as far as can be foreseen; never less than are known.
+    #[must_use]
+    pub fn expected_cases(&self) -> u64 {
+        let expected = self.jobs.values().map(JobProgress::expected_cases).fold(0, u64::saturating_add);
+        expected.max(self.known_cases())
+    }
+
     /// How full the bar is, from 0 to 1; it never goes back.
     #[must_use]
     pub fn fraction(&self) -> f64 {
@@ -217,9 +224,10 @@ impl Progress {
 
     #[expect(clippy::cast_precision_loss, reason = "a bar has a hundred steps, not 2^53")]
     fn measured_fraction(&self) -> f64 {
-        let expected: u64 = self.jobs.values().map(JobProgress::expected_cases).sum();
-        let expected = expected.max(self.known_cases());
-        if expected == 0 { 0.0 } else { self.counts.settled() as f64 / expected as f64 }
+        match self.expected_cases() {
+            0 => 0.0,
+            expected => self.counts.settled() as f64 / expected as f64,
+        }
     }
 }
 

@@ -9,8 +9,8 @@ pub mod rerun;
 mod verdict;
 
 use crate::args::duration::Human;
-use crate::line::{Line, Tone, clean};
-use crate::progress::view::{LABEL_COLUMNS, count, grouped, labelled};
+use crate::line::{Line, Tone};
+use crate::progress::view::{LABEL_COLUMNS, count, grouped, labelled, named};
 use rerun::Rerun;
 use shared::domain::id::JobNo;
 use shared::domain::report::{CaseRecord, FlakyKind, JobSummary, RunSummary};
@@ -184,13 +184,13 @@ fn flaky(ending: &Ending<'_>) -> Vec<Line> {
     let mut lines = Vec::new();
     for (record, kind) in &highlights.flaky {
         let Some(last) = record.last() else { continue };
-        let name = clean(&last.case.to_string());
+        let name = last.case.to_string();
         let remark = match kind {
             FlakyKind::Retry => format!("passed on attempt {}", last.attempt),
             FlakyKind::Isolation => "flaky (isolation): passes only alone".to_owned(),
         };
         let line = labelled(Tone::Warn, "FLAKY", ending.shown_name(record.job));
-        lines.push(ending.fit(line.with(Tone::Strong, name).with(Tone::Faint, format!("  {remark}"))));
+        lines.push(named(line, &name, &remark, ending.width));
     }
     let hidden = highlights.flaky_cases.saturating_sub(highlights.flaky.len() as u64);
     if hidden > 0 {
@@ -204,7 +204,7 @@ fn slowest(ending: &Ending<'_>) -> Vec<Line> {
         let last = record.last()?;
         let took = Human(last.duration_us / 1000).to_string();
         let line = labelled(Tone::Plain, &took, ending.shown_name(record.job));
-        Some(ending.fit(line.plain(clean(&last.case.to_string()))))
+        Some(named(line, &last.case.to_string(), "", ending.width))
     };
     let mut lines: Vec<Line> = ending.highlights.slowest.iter().filter_map(line).collect();
     if !lines.is_empty() {

@@ -206,6 +206,11 @@ pub fn write_lines(ink: Ink, lines: &[Line]) {
     drop(stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()));
 }
 
+/// Leaves the bar's line, for a process that ends without clearing it.
+pub fn leave() {
+    drop(std::io::stderr().lock().write_all(b"\n"));
+}
+
 /// When a log gets its next progress line.
 #[derive(Debug)]
 struct LogSchedule {

@@ -57,9 +57,19 @@ fn filled(fraction: f64, columns: usize) -> usize {
     ((fraction * columns as f64) as usize).min(columns)
 }
 
+/// `1,204 of 2,300 tests`; `of ~2,300` while some units are not collected yet.
 fn tally(progress: &Progress) -> String {
     let (done, known) = (progress.counts().settled(), progress.known_cases());
-    format!("{} of {}", grouped(done), count(known, "test"))
+    match progress.expected_cases() {
+        expected if expected > known => format!("{} of ~{} tests", grouped(done), grouped(rounded(expected))),
+        _ => format!("{} of {}", grouped(done), count(known, "test")),
+    }
+}
+
+/// The number rounded up to two digits: an extrapolation has no more.
+fn rounded(n: u64) -> u64 {
+    let step = 10u64.saturating_pow(n.checked_ilog10().unwrap_or(0).saturating_sub(1));
+    n.div_ceil(step).saturating_mul(step)
 }
 
 fn status_line(progress: &Progress, now: Timestamp, stopping: bool) -> Line {
@@ -128,7 +138,7 @@ fn frame(now: Timestamp) -> &'static str {
 fn left_words(ms: u64) -> String {
     let s = ms.div_ceil(1000);
     match s {
-        0..=4 => "almost done".to_owned(),
+        0..=4 => "a few seconds left".to_owned(),
         5..=55 => format!("about {}s left", s.div_ceil(5) * 5),
         56..=585 => match s.div_ceil(15) * 15 {
             s if s % 60 == 0 => format!("about {}m left", s / 60),
@@ -210,7 +220,8 @@ pub fn labelled(tone: Tone, label: &str, job: Option<&str>) -> Line {
 }
 
 /// Adds a case's name and a remark; where there is no room for both, the name goes before.
-fn named(line: Line, case: &str, remark: &str, width: Option<usize>) -> Line {
+#[must_use]
+pub fn named(line: Line, case: &str, remark: &str, width: Option<usize>) -> Line {
     let (case, remark) = (clean(case), clean(remark));
     let with_remark = |line: Line, remark: String| match remark.is_empty() {
         true => line,

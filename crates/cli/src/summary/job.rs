@@ -3,8 +3,8 @@
 use super::failure::quoted;
 use super::{Detail, Ending, indented};
 use crate::args::duration::Human;
-use crate::line::{Line, Tone, clean};
-use crate::progress::view::{count, grouped, labelled};
+use crate::line::{Line, Tone, clean, wrap};
+use crate::progress::view::{LABEL_COLUMNS, count, grouped, labelled};
 use shared::domain::outcome::Counts;
 use shared::domain::report::JobSummary;
 use shared::domain::verdict::{Cause, CauseCode, Judgement, Verdict};
@@ -16,7 +16,8 @@ pub(super) fn lines(ending: &Ending<'_>) -> Vec<Line> {
     let mut lines = Vec::new();
     for job in jobs {
         let cause = told_cause(&job.judgement);
-        if overview || cause.is_some() {
+        // A single job has the run's verdict, which stands at the end.
+        if overview || (cause.is_some() && jobs.len() > 1) {
             lines.push(ending.fit(line(job)));
         }
         lines.extend(cause.into_iter().flat_map(|cause| block(ending, cause)));
@@ -32,9 +33,12 @@ pub(super) fn lines(ending: &Ending<'_>) -> Vec<Line> {
     super::with_gap(lines)
 }
 
-/// The cause, unless it is that tests failed: those are listed one by one.
+/// The cause, where it says more than the verdict: failed tests are listed one by one, and whoever cancelled knows.
 fn told_cause(judgement: &Judgement) -> Option<&Cause> {
-    judgement.cause.as_ref().filter(|cause| cause.code != CauseCode::TestsFailed)
+    judgement.cause.as_ref().filter(|cause| {
+        let known = cause.code == CauseCode::CancelledByUser && cause.detail.is_empty();
+        cause.code != CauseCode::TestsFailed && !known
+    })
 }
 
 fn line(job: &JobSummary) -> Line {
@@ -49,17 +53,13 @@ fn line(job: &JobSummary) -> Line {
 }
 
 fn block(ending: &Ending<'_>, cause: &Cause) -> Vec<Line> {
-    let mut lines: Vec<Line> = cause
-        .message
-        .lines()
-        .map(|line| indented().plain(clean(line)))
-        .map(|line| ending.fit(line))
-        .collect();
+    let room = ending.width.map_or(usize::MAX, |width| width.saturating_sub(LABEL_COLUMNS + 1));
+    let message = cause.message.lines().flat_map(|line| wrap(&clean(line), room));
+    let mut lines: Vec<Line> = message.map(|line| indented().plain(line)).collect();
     let tail = if ending.detail == Detail::Verbose { 60 } else { 15 };
     lines.extend(quoted(ending, &cause.detail, 0, tail));
-    if let Some(advice) = advice(cause.code) {
-        lines.push(indented().with(Tone::Faint, "hint: ").plain(advice));
-    }
+    let advice = advice(cause.code).map(|advice| wrap(&format!("hint: {advice}"), room)).unwrap_or_default();
+    lines.extend(advice.into_iter().map(|line| indented().with(Tone::Faint, line)));
     lines
 }
 

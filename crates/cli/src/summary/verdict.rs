@@ -2,10 +2,10 @@
 
 use super::job::{counted, finished, verdict_label};
 use crate::args::duration::Human;
-use crate::line::{Line, Tone, clean};
-use crate::progress::view::{count, first_line, grouped, labelled};
+use crate::line::{Line, Tone};
+use crate::progress::view::{count, grouped, labelled};
 use shared::domain::report::RunSummary;
-use shared::domain::verdict::Verdict;
+use shared::domain::verdict::{CauseCode, Verdict};
 
 /// The verdict in one line.
 pub(super) fn line(summary: &RunSummary) -> Line {
@@ -16,17 +16,35 @@ pub(super) fn line(summary: &RunSummary) -> Line {
 fn sentence(summary: &RunSummary) -> String {
     let counts = &summary.counts;
     let took = Human(summary.finished_at.since_ms(summary.queued_at));
-    let cause =
-        summary.judgement.cause.as_ref().map(|cause| clean(&first_line(&cause.message))).unwrap_or_default();
     match summary.judgement.verdict {
         Verdict::Passed => format!("{} in {took}", count(counts.passed, "test")),
         Verdict::Failed => {
             format!("{} of {} in {took}", grouped(counts.failures()), count(counts.settled(), "test"))
         }
-        Verdict::TimedOut => format!("after {took}; {}", finished(counts)),
-        Verdict::Cancelled => format!("after {took}; {}", finished(counts)),
-        Verdict::Errored if counts.settled() == 0 => cause,
-        Verdict::Errored => format!("{cause} ({})", finished(counts)),
+        Verdict::TimedOut | Verdict::Cancelled => format!("after {took}; {}", finished(counts)),
+        Verdict::Errored if counts.settled() == 0 => format!("{} after {took}", reason(summary)),
+        Verdict::Errored => format!("{} after {took}; {}", reason(summary), finished(counts)),
+    }
+}
+
+/// Why there is no verdict, in a few words; the whole story stands above.
+fn reason(summary: &RunSummary) -> &'static str {
+    let Some(cause) = &summary.judgement.cause else { return "no verdict" };
+    match cause.code {
+        CauseCode::TestsFailed => "tests failed",
+        CauseCode::NoTests => "nothing was run",
+        CauseCode::SetupFailed => "set-up failed",
+        CauseCode::FrameworkMissing => "the test framework is missing",
+        CauseCode::DiscoveryFailed => "the tests could not be listed",
+        CauseCode::SourceFailed => "the source could not be fetched",
+        CauseCode::ReportInvalid => "a report cannot be trusted",
+        CauseCode::Incomplete => "the results are incomplete",
+        CauseCode::RunnerLost => "runners were lost",
+        CauseCode::NeedNotMet => "a suite that others need did not pass",
+        CauseCode::DeadlinePassed => "the deadline passed",
+        CauseCode::CancelledByUser => "cancelled",
+        CauseCode::Abandoned => "the run was abandoned",
+        CauseCode::Internal => "a fault of fleetest itself",
     }
 }
 

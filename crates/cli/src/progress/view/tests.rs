@@ -100,6 +100,16 @@ fn happenings_fit_and_keep_the_end_of_names() {
 }
 
 #[test]
+fn what_is_foreseen_is_marked_and_rounded() {
+    let mut progress = Progress::new(Timestamp(0), BTreeMap::new());
+    progress.fold(Notice::Planned { job: JobNo(1), units: 77, predicted_ms: 0 }, Timestamp(0));
+    progress.fold(Notice::Announced { job: JobNo(1), cases: 30 }, Timestamp(0));
+    let text = screen(&progress, Timestamp(0), 80, false);
+    assert!(text.contains("0 of ~2,400 tests"), "{text}");
+    assert_eq!([0, 9, 10, 99, 101, 1_234].map(rounded), [0, 9, 10, 99, 110, 1_300]);
+}
+
+#[test]
 fn numbers_are_grouped() {
     assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     assert_eq!((count(1, "test"), count(2, "test")), ("1 test".to_owned(), "2 tests".to_owned()));
@@ -112,8 +122,8 @@ fn the_time_left_is_rounded_up_and_calm() {
     assert_eq!(
         words,
         [
-            "almost done",
-            "almost done",
+            "a few seconds left",
+            "a few seconds left",
             "about 5s left",
             "about 35s left",
             "about 1m left",
