@@ -4,6 +4,7 @@
 //! threads without an async runtime: one per slot, one for the heartbeat, one that flushes results.
 
 pub mod config;
+pub mod detect;
 pub mod driver;
 pub mod exec;
 pub mod heartbeat;

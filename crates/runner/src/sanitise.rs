@@ -14,6 +14,7 @@ pub struct Sanitiser {
     parser: Parser,
     screen: Screen,
     silent_bytes: usize,
+    undecoded: Vec<u8>,
 }
 
 impl std::fmt::Debug for Sanitiser {
@@ -32,28 +33,67 @@ impl Sanitiser {
     /// At the beginning of a stream.
     #[must_use]
     pub fn new() -> Self {
-        Self { parser: Parser::new(), screen: Screen::default(), silent_bytes: 0 }
+        Self { parser: Parser::new(), screen: Screen::default(), silent_bytes: 0, undecoded: Vec::new() }
     }
 
     /// Takes the next bytes and returns the text that is clear by now.
     pub fn push(&mut self, bytes: &[u8]) -> String {
-        for part in bytes.chunks(SEQUENCE_LIMIT_BYTES) {
+        self.undecoded.extend_from_slice(bytes);
+        let text = decode_utf8(&mut self.undecoded, false);
+        self.feed(&text);
+        std::mem::take(&mut self.screen.text)
+    }
+
+    /// The escape parser gets whole characters only: it treats those cut in two by other rules.
+    fn feed(&mut self, text: &str) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let mut end = SEQUENCE_LIMIT_BYTES.min(rest.len());
+            while !rest.is_char_boundary(end) {
+                end -= 1;
+            }
+            let (part, more) = rest.split_at(end);
+            rest = more;
             self.screen.heard = false;
-            self.parser.advance(&mut self.screen, part);
+            self.parser.advance(&mut self.screen, part.as_bytes());
             self.silent_bytes = if self.screen.heard { 0 } else { self.silent_bytes + part.len() };
             if self.silent_bytes > SEQUENCE_LIMIT_BYTES {
                 self.parser = Parser::new();
                 self.silent_bytes = 0;
             }
         }
-        std::mem::take(&mut self.screen.text)
     }
 
     /// Ends the stream.
     pub fn finish(&mut self) -> String {
+        let text = decode_utf8(&mut self.undecoded, true);
+        self.feed(&text);
         self.screen.settle_return();
         self.parser = Parser::new();
         std::mem::take(&mut self.screen.text)
+    }
+}
+
+/// Decodes what is complete and leaves the beginning of an unfinished character for the next time; what is no
+/// text becomes U+FFFD.
+pub(crate) fn decode_utf8(bytes: &mut Vec<u8>, ended: bool) -> String {
+    let keep = if ended { 0 } else { unfinished(bytes) };
+    let rest = bytes.split_off(bytes.len() - keep);
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    *bytes = rest;
+    text
+}
+
+/// How many bytes at the end are the beginning of a character.
+fn unfinished(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes.get(bytes.len().saturating_sub(3)..).unwrap_or_default()) {
+        Ok(_) => 0,
+        Err(_) => (1..=3.min(bytes.len()))
+            .find(|count| {
+                let tail = bytes.get(bytes.len() - count..).unwrap_or_default();
+                matches!(std::str::from_utf8(tail), Err(error) if error.valid_up_to() == 0 && error.error_len().is_none())
+            })
+            .unwrap_or(0),
     }
 }
 

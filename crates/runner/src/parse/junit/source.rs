@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 
 use super::super::append_capped;
+use crate::sanitise::decode_utf8;
 
 /// Longest text, CDATA section or attribute value that passes.
 const TEXT_LIMIT_BYTES: usize = 64 * 1024;
@@ -367,26 +368,7 @@ fn decode(encoding: Encoding, bytes: &mut Vec<u8>, ended: bool) -> String {
                 .collect();
             String::from_utf16_lossy(&units)
         }
-        Encoding::Utf8 => {
-            let keep = if ended { 0 } else { unfinished(bytes) };
-            let rest = bytes.split_off(bytes.len() - keep);
-            let text = String::from_utf8_lossy(bytes).into_owned();
-            *bytes = rest;
-            text
-        }
-    }
-}
-
-/// How many bytes at the end are the beginning of a character.
-fn unfinished(bytes: &[u8]) -> usize {
-    match std::str::from_utf8(bytes.get(bytes.len().saturating_sub(3)..).unwrap_or_default()) {
-        Ok(_) => 0,
-        Err(_) => (1..=3.min(bytes.len()))
-            .find(|count| {
-                let tail = bytes.get(bytes.len() - count..).unwrap_or_default();
-                matches!(std::str::from_utf8(tail), Err(error) if error.valid_up_to() == 0 && error.error_len().is_none())
-            })
-            .unwrap_or(0),
+        Encoding::Utf8 => decode_utf8(bytes, ended),
     }
 }
 
