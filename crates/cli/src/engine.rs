@@ -1,8 +1,12 @@
 //! The seam between the command and what executes a run: what is ordered, and what comes back.
 //!
-//! The executing function has this shape and is handed to [`crate::run::conduct`]:
-//! `fn(RunOrder, Sender<Notice>, StopFlag) -> anyhow::Result<Finished>`. It drops its sender when the run is over,
-//! writes the reports (JSON to stdout if asked), and answers a judged run; an error means that there is none.
+//! [`local::execute`] is the executing function that [`crate::run::conduct`] is given: it drops its sender when the
+//! run is over, writes the reports (JSON to stdout if asked), and answers a judged run; an error means that there is
+//! none.
+
+mod host;
+pub mod local;
+mod reports;
 
 use crate::args::reports::ReportPaths;
 use crate::summary::Highlights;

@@ -89,6 +89,12 @@ impl Problem {
         Self { exit: Exit::CouldNotRun, ..Self::usage(what) }
     }
 
+    /// There is nothing to run (exit code 4).
+    #[must_use]
+    pub fn no_tests(what: impl Into<String>) -> Self {
+        Self { exit: Exit::NoTests, ..Self::usage(what) }
+    }
+
     /// Adds the next step for the reader.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {

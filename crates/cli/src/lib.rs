@@ -16,4 +16,6 @@ pub mod order;
 pub mod progress;
 pub mod project;
 pub mod run;
+pub mod start;
+pub mod suites;
 pub mod summary;

@@ -204,7 +204,7 @@ fn slowest(ending: &Ending<'_>) -> Vec<Line> {
         let last = record.last()?;
         let took = Human(last.duration_us / 1000).to_string();
         let line = labelled(Tone::Plain, &took, ending.shown_name(record.job));
-        Some(named(line, &last.case.to_string(), "", ending.width))
+        Some(named(line, &last.case.0, "", ending.width))
     };
     let mut lines: Vec<Line> = ending.highlights.slowest.iter().filter_map(line).collect();
     if !lines.is_empty() {

@@ -12,7 +12,7 @@ pub(super) fn block(ending: &Ending<'_>, record: &CaseRecord) -> Vec<Line> {
     let Some(last) = record.last() else { return Vec::new() };
     let label = outcome_label(last.outcome);
     let heading = labelled(Tone::Bad, label, ending.shown_name(record.job));
-    let mut lines = vec![heading.with(Tone::Strong, clean(&last.case.to_string()))];
+    let mut lines = vec![heading.with(Tone::Strong, clean(&last.case.0))];
     if let Some(failure) = &last.failure {
         lines.extend(message(failure).into_iter().map(|line| ending.fit(line)));
     }

@@ -1,0 +1,242 @@
+//! The server of one `fleetest run`: the services on embedded adapters, the runner link on loopback.
+//!
+//! The same services and the same link as everywhere. What the cloud does with triggers is done here by one loop
+//! over wakes, ends of runners and a timer; losing any of them costs time only, because the timer sweeps.
+
+use super::RunOrder;
+use crate::exit::Problem;
+use crate::interrupt::StopFlag;
+use anyhow::Context as _;
+use embedded::files::FileBlobs;
+use embedded::process::{LaunchConfig, ProcessLauncher};
+use embedded::queue::{LocalQueue, Receiver};
+use embedded::sqlite::SqliteStore;
+use embedded::system::{OsIds, SystemClock};
+use shared::domain::id::{RunId, ShardAttempt};
+use shared::domain::shard::Clocks;
+use shared::domain::spec::Shards;
+use shared::domain::verdict::{Cause, CauseCode};
+use shared::ports::{IdSource as _, Notice, Observer, PortError, RunnerState, Wake};
+use shared::service::token::TokenKey;
+use shared::service::{ServiceError, Services, Settings};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// Everything is looked at this often, whatever was heard.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How long ended runners may take for their last work (tear-down of sessions) before they are killed.
+const TEARDOWN: Duration = Duration::from_secs(30);
+/// A wake that failed is handled again after this long…
+const AGAIN_MS: u64 = 200;
+/// …and this many failures in a row end the run.
+const FAILURES: u32 = 50;
+
+/// The host of a run.
+pub(super) struct Host {
+    pub(super) services: Arc<Services>,
+    launcher: Arc<ProcessLauncher>,
+    finished: Arc<AtomicBool>,
+    wakes: Receiver,
+    ends: UnboundedReceiver<(ShardAttempt, RunnerState)>,
+    failures: u32,
+}
+
+/// Passes notices on, and remembers that the run is over.
+#[derive(Debug)]
+struct Onlooker {
+    notices: Sender<Notice>,
+    finished: Arc<AtomicBool>,
+}
+
+impl Observer for Onlooker {
+    fn notice(&self, _run: RunId, notice: Notice) {
+        if notice == Notice::Finished {
+            self.finished.store(true, Ordering::Release);
+        }
+        // A display that is gone is no fault of the run.
+        drop(self.notices.send(notice));
+    }
+}
+
+impl Host {
+    /// Opens the state folder, binds the link and serves it.
+    pub(super) async fn start(order: &RunOrder, notices: Sender<Notice>) -> anyhow::Result<Self> {
+        let clock = Arc::new(SystemClock::default());
+        let store = SqliteStore::open(&order.state_dir.join("state.db"), Arc::<SystemClock>::clone(&clock))?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no loopback port can be bound")?;
+        let link_url = format!("http://{}", listener.local_addr()?);
+        let (end_sender, ends) = unbounded_channel();
+        let launcher =
+            Arc::new(ProcessLauncher::new(launch_config(order, link_url, move |shard, state| {
+                // Nobody listens any more once the host is gone.
+                drop(end_sender.send((shard, state)));
+            })?));
+        let (queue, wakes) = LocalQueue::new();
+        let finished = Arc::new(AtomicBool::new(false));
+        let services = Arc::new(Services {
+            store: Arc::new(store),
+            blobs: Arc::new(FileBlobs::open(order.state_dir.join("blobs"))?),
+            queue: Arc::new(queue),
+            launcher: Arc::<ProcessLauncher>::clone(&launcher),
+            clock,
+            ids: Arc::new(OsIds),
+            observer: Arc::new(Onlooker { notices, finished: Arc::clone(&finished) }),
+            settings: settings(order.keep_history),
+        });
+        let router = http_api::link::router(Arc::clone(&services));
+        tokio::spawn(async move { axum::serve(NoDelay(listener), router).await });
+        Ok(Self { services, launcher, finished, wakes, ends, failures: 0 })
+    }
+
+    /// Closes what a killed predecessor left open in this state folder.
+    pub(super) async fn close_abandoned(&mut self) -> anyhow::Result<usize> {
+        let closed = self.services.close_abandoned().await.map_err(explain)?;
+        self.finished.store(false, Ordering::Release);
+        Ok(closed.len())
+    }
+
+    /// Drives the run until it is over; once `stop` is raised, it is cancelled.
+    pub(super) async fn drive(&mut self, run: RunId, stop: &StopFlag) -> anyhow::Result<()> {
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut cancelled = false;
+        while !self.finished.load(Ordering::Acquire) {
+            let result = tokio::select! {
+                biased;
+                () = stop.raised(), if !cancelled => {
+                    cancelled = true;
+                    let cause = Cause::new(CauseCode::CancelledByUser, "the run was interrupted");
+                    self.services.cancel(run, cause).await
+                }
+                Some((shard, state)) = self.ends.recv() => self.ended(run, shard, &state).await,
+                Some(wake) = self.wakes.next() => self.handle(wake).await,
+                _ = sweep.tick() => self.services.sweep_run(run).await,
+            };
+            self.judge(result)?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&self, wake: Wake) -> Result<(), ServiceError> {
+        let result = self.services.handle(wake).await;
+        if result.is_err() {
+            // The sweep would do it too, only later.
+            drop(self.services.queue.send(wake, AGAIN_MS).await);
+        }
+        result
+    }
+
+    async fn ended(&self, run: RunId, shard: ShardAttempt, state: &RunnerState) -> Result<(), ServiceError> {
+        self.services.runner_stopped(shard, state).await?;
+        // Its place is free for whoever waits for room.
+        self.services.launch(run).await
+    }
+
+    fn judge(&mut self, result: Result<(), ServiceError>) -> anyhow::Result<()> {
+        match result {
+            Ok(()) => self.failures = 0,
+            Err(ServiceError::Port(PortError::Conflict { .. })) => {}
+            Err(error @ ServiceError::Port(PortError::Denied { .. } | PortError::Corrupt { .. })) => {
+                return Err(explain(error));
+            }
+            Err(error) => {
+                self.failures += 1;
+                if self.failures >= FAILURES {
+                    return Err(explain(error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the runners to end, and ends those that take too long or when `stop` is raised.
+    pub(super) async fn settle(&mut self, stop: &StopFlag) {
+        let patience = tokio::time::sleep(TEARDOWN);
+        tokio::pin!(patience);
+        while self.launcher.live() > 0 {
+            tokio::select! {
+                () = &mut patience => break,
+                () = stop.raised() => break,
+                ended = self.ends.recv() => if ended.is_none() { break },
+            }
+        }
+        self.launcher.kill_all(Duration::from_secs(5));
+    }
+
+    /// Kills every runner at once.
+    pub(super) fn abort(&self) {
+        self.launcher.kill_all(Duration::from_secs(5));
+    }
+}
+
+/// Small answers must not wait for more to come.
+struct NoDelay(TcpListener);
+
+impl axum::serve::Listener for NoDelay {
+    type Io = tokio::net::TcpStream;
+    type Addr = std::net::SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let accepted = axum::serve::Listener::accept(&mut self.0).await;
+        // A connection without it is slower, nothing else.
+        drop(accepted.0.set_nodelay(true));
+        accepted
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
+
+fn settings(keep_history: bool) -> Settings {
+    let clocks = Clocks { wait_ms: 20, launch_retry_ms: 100, ..Clocks::default() };
+    Settings {
+        clocks,
+        token_key: TokenKey::new(OsIds.secret()),
+        max_shards: 1,
+        batch_overhead_ms: 2,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        keep_history,
+    }
+}
+
+fn launch_config(
+    order: &RunOrder,
+    link_url: String,
+    on_exit: impl Fn(ShardAttempt, RunnerState) + Send + Sync + 'static,
+) -> anyhow::Result<LaunchConfig> {
+    let program = std::env::current_exe().context("this program cannot find itself")?;
+    let mut config = LaunchConfig::new(program, &order.state_dir, link_url);
+    config.args = vec!["__runner".into()];
+    let widest = order.spec.suites.iter().map(|suite| match suite.shards {
+        Shards::Auto => 1,
+        Shards::Fixed(count) => count,
+    });
+    config.capacity = usize::try_from(widest.max().unwrap_or(1)).unwrap_or(1).max(1);
+    config.on_exit = Arc::new(on_exit);
+    config.log_dir = Some(order.state_dir.join("runners"));
+    Ok(config)
+}
+
+/// An error of the services in words for the user.
+pub(super) fn explain(error: ServiceError) -> anyhow::Error {
+    let hint = match &error {
+        ServiceError::Port(PortError::Denied { .. }) => {
+            "make room or give access, then run again; `--no-history` keeps state in the temporary directory"
+        }
+        ServiceError::Port(PortError::Corrupt { .. }) => {
+            "remove the project's `.fleetest` folder and run again; its history is lost"
+        }
+        ServiceError::Port(_)
+        | ServiceError::Rejected(_)
+        | ServiceError::Shard(_)
+        | ServiceError::BadToken
+        | ServiceError::Invalid(_)
+        | ServiceError::NotFound(_) => "run again; if it stays, remove the project's `.fleetest` folder",
+    };
+    Problem::could_not_run("the run's state cannot be kept").hint(hint).because(error).into()
+}

@@ -1,0 +1,76 @@
+//! Executes a run in this process tree: the host in a thread of its own, runners as child processes.
+
+use super::host::{Host, explain};
+use super::{Finished, RunOrder, reports};
+use crate::interrupt::StopFlag;
+use crate::summary::Highlights;
+use shared::domain::report::CaseRecord;
+use shared::domain::spec::ChosenUnit;
+use shared::ports::Notice;
+use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
+
+pub use super::reports::recall_failed;
+
+/// Executes the order to its end.
+///
+/// # Errors
+/// The state folder, the loopback port or a report cannot be used; a run that could not test anything is no error
+/// but a judged run.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `conduct` hands an order over in")]
+pub fn execute(order: RunOrder, notices: Sender<Notice>, stop: StopFlag) -> anyhow::Result<Finished> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(&order, notices, &stop))
+}
+
+async fn run(order: &RunOrder, notices: Sender<Notice>, stop: &StopFlag) -> anyhow::Result<Finished> {
+    let mut host = Host::start(order, notices).await?;
+    let result = drive(&mut host, order, stop).await;
+    if result.is_err() {
+        host.abort();
+    }
+    result
+}
+
+async fn drive(host: &mut Host, order: &RunOrder, stop: &StopFlag) -> anyhow::Result<Finished> {
+    let abandoned = host.close_abandoned().await?;
+    let run = host.services.submit(&order.spec).await.map_err(explain)?;
+    host.drive(run, stop).await?;
+    let mut highlights = Highlights::default();
+    let mut failed: BTreeMap<(u32, String), Vec<CaseRecord>> = BTreeMap::new();
+    let summary = host
+        .services
+        .visit_cases(run, |record| {
+            highlights.fold(record);
+            if record.outcome().is_failure() {
+                let mut bare = record.clone();
+                bare.attempts.clear();
+                bare.attempts.extend(record.last().map(|last| {
+                    let mut last = last.clone();
+                    last.output.clear();
+                    last.failure = None;
+                    last
+                }));
+                failed.entry((record.job.0, record.unit.clone())).or_default().push(bare);
+            }
+        })
+        .await
+        .map_err(explain)?;
+    let mut written = reports::write(&host.services, order, run).await?;
+    if abandoned > 0 {
+        written.notes.push(format!("{abandoned} run that was killed before is closed as errored"));
+    }
+    if order.keep_history {
+        let failed: Vec<ChosenUnit> = failed
+            .into_iter()
+            .filter_map(|((job, unit), records)| {
+                let job = summary.jobs.iter().find(|summary| summary.job.0 == job)?.name.clone();
+                let cases = records.iter().filter_map(|record| record.last()).map(|last| last.case.clone());
+                Some(ChosenUnit { job, unit, cases: cases.collect() })
+            })
+            .collect();
+        reports::remember_failed(&order.state_dir, &failed)?;
+    }
+    host.settle(stop).await;
+    Ok(Finished { summary, highlights, reports: written.reports, notes: written.notes })
+}
