@@ -253,7 +253,10 @@ mod tests {
         let text = include_str!("contract.rs");
         let words: BTreeSet<&str> = text.split(|c| !is_word(c)).collect();
         let suites = [
-            include_str!("contract/store.rs"),
+            include_str!("contract/store/commits.rs"),
+            include_str!("contract/store/limits.rs"),
+            include_str!("contract/store/queries.rs"),
+            include_str!("contract/store/races.rs"),
             include_str!("contract/blobs.rs"),
             include_str!("contract/queue.rs"),
             include_str!("contract/launcher.rs"),

@@ -117,10 +117,6 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
 }
 
 fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // Only saves work; the rename below decides.
-    if path.exists() {
-        return Err(ErrorKind::AlreadyExists.into());
-    }
     write(path, bytes)?.persist_noclobber(path).map(drop).map_err(|error| error.error)
 }
 

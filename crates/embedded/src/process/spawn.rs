@@ -11,6 +11,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
+/// Where a runner looks before it reads its standard input.
+const TOKEN_VARIABLE: &str = "FLEETEST_BOOTSTRAP_TOKEN";
+
 /// Starts the runner and its watcher; the caller holds the lock and keeps the record.
 pub(super) fn start(shared: &Arc<Shared>, order: &LaunchOrder, token: &str) -> PortResult<Runner> {
     // The watcher comes first: a process that nobody waits for must not exist.
@@ -41,6 +44,8 @@ fn spawn(shared: &Shared, order: &LaunchOrder, token: &str, log: Option<PathBuf>
     let mut command = Command::new(&config.program);
     command.args(&config.args).envs(&config.env).current_dir(&config.dir);
     command.env(LINK_URL_VARIABLE, &config.link_url).env(LAUNCH_VARIABLE, shared.mark(token));
+    // Of a runner that this process itself may run in.
+    command.env_remove(TOKEN_VARIABLE);
     match order.slots {
         Some(slots) => command.env(SLOTS_VARIABLE, slots.to_string()),
         None => command.env_remove(SLOTS_VARIABLE),

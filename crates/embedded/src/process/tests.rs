@@ -199,7 +199,8 @@ fn what_a_dead_runner_leaves_behind_is_killed() {
         let script = r"sleep 1000 & echo $! > group
             (set -m; sleep 1000 & echo $! > own_group)
             (setsid sleep 1000 & echo $! > session)
-            (setsid env -i sleep 1000 & echo $! > cleared)
+            (setsid env -i /bin/sh -c 'echo $$ > cleared; exec sleep 1000' &)
+            until [ -s cleared ]; do sleep 0.01; done
             kill -9 $$";
         let stage = Stage::new(script);
         stage.launch(1);

@@ -1,9 +1,11 @@
 //! Opening a database: settings, schema versions, removal of what has expired.
 
 use super::error::port_error;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use shared::domain::time::Timestamp;
 use shared::ports::{PortError, PortResult};
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,9 +28,13 @@ impl Session {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let subject = path.display().to_string();
+        let is_new = fs::metadata(path).map_or(true, |file| file.len() == 0);
         let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
             connection.busy_timeout(BUSY_TIMEOUT)?;
-            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            // The log is kept for the next process: ending a run does not wait for the disk.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            // An empty database is not worth waiting for either; `prepare` ends that.
+            connection.pragma_update(None, "synchronous", if is_new { "OFF" } else { "NORMAL" })?;
             Ok(connection)
         });
         Ok(Self { connection: opened.map_err(|error| port_error(&subject, &error))?, subject })
@@ -55,6 +61,7 @@ impl Session {
             );
             return Err(PortError::Denied { port: "store", subject: self.subject.clone(), reason });
         }
+        self.attempt(|connection| connection.pragma_update(None, "synchronous", "NORMAL"))?;
         let past = i64::try_from(now.0).unwrap_or(i64::MAX);
         self.attempt(|connection| {
             connection.execute("DELETE FROM documents WHERE expires_at <= ?1", params![past])

@@ -170,3 +170,18 @@ fn a_writer_elsewhere_makes_the_store_unavailable() {
     let [answer] = answers(receivers).try_into().unwrap();
     assert!(answer.contains("unavailable: another process is writing"), "{answer}");
 }
+
+#[test]
+fn a_new_file_is_careful_once_it_is_prepared() {
+    let folder = TempDir::new().unwrap();
+    let mut session = Session::open_file(&folder.path().join("store.db")).unwrap();
+    session.prepare(START).unwrap();
+    let pragma = |name: &str| {
+        session
+            .connection
+            .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0))
+    };
+    assert_eq!(pragma("synchronous").unwrap(), rusqlite::types::Value::Integer(1));
+    assert_eq!(pragma("journal_mode").unwrap(), rusqlite::types::Value::Text("wal".to_owned()));
+    assert_eq!(pragma("busy_timeout").unwrap(), rusqlite::types::Value::Integer(5_000));
+}
