@@ -289,6 +289,7 @@ proptest! {
         let json = text_of(|out| render(Json::new(out), &run, &records));
         prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
         let (tame, tame_records) = hostile_run("tame");
-        prop_assert_eq!(markup(&html(&run, &records)), markup(&html(&tame, &tame_records)));
+        let (found, expected) = (markup(&html(&run, &records)), markup(&html(&tame, &tame_records)));
+        prop_assert!(found.is_subset(&expected), "{:?}", found.difference(&expected));
     }
 }
