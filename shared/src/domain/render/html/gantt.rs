@@ -34,7 +34,7 @@ pub(super) fn draw(jobs: &[JobSummary], red: &BTreeSet<(JobNo, String)>) -> Opti
     let height = rows.len() * ROW + 26;
     let full = WIDTH + LABEL + 8;
     let mut svg = format!(
-        "<div class=\"scroll\"><svg class=\"gantt\" viewBox=\"0 0 {full} {height}\" role=\"img\" \
+        "<div class=\"scroll\" tabindex=\"0\"><svg class=\"gantt\" viewBox=\"0 0 {full} {height}\" role=\"img\" \
          aria-label=\"What each slot did over time\">\n"
     );
     axis(&mut svg, total_ms, rows.len() * ROW);
