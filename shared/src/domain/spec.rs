@@ -1,7 +1,7 @@
 //! What a user asks of a run: suites, the jobs they expand to, and where the source is.
 //!
 //! These are parsed values: a suite that reached this module has a known framework, sane numbers and
-//! well-formed globs. Reading `fleetest.toml` is `spec::config`'s work.
+//! well-formed globs. Reading `fleetest.toml` is `domain::config`'s work.
 
 use super::case::CaseId;
 use super::id::ProjectId;

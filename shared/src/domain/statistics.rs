@@ -1,6 +1,6 @@
 //! What history says about cases and units: time, steadiness, flakiness, and who must run alone.
 //!
-//! Only tests move these numbers. A lost runner or an aborted unit leaves no attempt in a [`CaseRecord`], so it can
+//! Only tests move these numbers. A lost runner or an aborted unit leaves no attempt in a `CaseRecord`, so it can
 //! never make a test slower, flaky or broken. Durations are those of the attempt that counts, and only if it passed or
 //! was skipped: a failure often ends early and a time-out measures the limit, not the test.
 //!

@@ -289,6 +289,28 @@ proptest! {
         let json = text_of(|out| render(Json::new(out), &run, &records));
         prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
         let (tame, tame_records) = hostile_run("tame");
-        prop_assert_eq!(markup(&html(&run, &records)), markup(&html(&tame, &tame_records)));
+        let (found, expected) = (markup(&html(&run, &records)), markup(&html(&tame, &tame_records)));
+        prop_assert!(found.is_subset(&expected), "{:?}", found.difference(&expected));
+    }
+}
+
+#[test]
+fn the_reference_names_every_key_of_the_json_report() {
+    let reference = include_str!("../../../../docs/report-json.md");
+    let text = text_of(|out| render(Json::new(out), &run(&records()), &records()));
+    let mut open = vec![serde_json::from_str::<serde_json::Value>(&text).unwrap()];
+    let mut keys = std::collections::BTreeSet::new();
+    while let Some(value) = open.pop() {
+        for (key, value) in value.as_object().into_iter().flatten() {
+            keys.insert(key.clone());
+            open.push(value.clone());
+        }
+        open.extend(value.as_array().into_iter().flatten().cloned());
+    }
+    let missing: Vec<&String> = keys.iter().filter(|key| !reference.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty() && keys.len() > 40, "{missing:?}");
+    assert!(reference.contains(JSON_SCHEMA));
+    for code in ["runner_lost", "need_not_met", "internal"] {
+        assert!(reference.contains(code));
     }
 }

@@ -15,6 +15,8 @@ const ROWS_LIMIT: usize = 128;
 const WIDTH: u64 = 920;
 const LABEL: u64 = 72;
 const ROW: usize = 22;
+/// A bar wider than this has room for a mark.
+const MARK: u64 = 18;
 
 type RowKey = (JobNo, u32, u32);
 
@@ -32,7 +34,7 @@ pub(super) fn draw(jobs: &[JobSummary], red: &BTreeSet<(JobNo, String)>) -> Opti
     let height = rows.len() * ROW + 26;
     let full = WIDTH + LABEL + 8;
     let mut svg = format!(
-        "<div class=\"scroll\"><svg class=\"gantt\" viewBox=\"0 0 {full} {height}\" role=\"img\" \
+        "<div class=\"scroll\" tabindex=\"0\"><svg class=\"gantt\" viewBox=\"0 0 {full} {height}\" role=\"img\" \
          aria-label=\"What each slot did over time\">\n"
     );
     axis(&mut svg, total_ms, rows.len() * ROW);
@@ -42,20 +44,8 @@ pub(super) fn draw(jobs: &[JobSummary], red: &BTreeSet<(JobNo, String)>) -> Opti
     }
     for (job, span) in &spans {
         let Some((_, n)) = rows.get(&(job.job, span.shard, span.slot)) else { continue };
-        let from_ms = span.started_at.since_ms(start);
-        let length_ms = span.ended_at.since_ms(span.started_at);
-        let class = if red.contains(&(job.job, span.unit.clone())) { "bar red" } else { "bar" };
-        let _infallible = writeln!(
-            svg,
-            "<rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"2\"><title>{}: {}, from {}</title></rect>",
-            tenths(LABEL * 10 + scale(from_ms, total_ms)),
-            n * ROW + 3,
-            tenths(scale(length_ms, total_ms).saturating_sub(7).max(8)),
-            ROW - 6,
-            Safe(&span.unit),
-            duration_text(length_ms.saturating_mul(1_000)),
-            duration_text(from_ms.saturating_mul(1_000)),
-        );
+        let is_red = red.contains(&(job.job, span.unit.clone()));
+        bar(&mut svg, span, *n, (span.started_at.since_ms(start), total_ms), is_red);
     }
     svg.push_str("</svg></div>\n");
     let all_rows: BTreeSet<RowKey> =
@@ -71,6 +61,30 @@ pub(super) fn draw(jobs: &[JobSummary], red: &BTreeSet<(JobNo, String)>) -> Opti
         );
     }
     Some(svg)
+}
+
+/// One bar; a red one also carries a mark, where it fits, so that its colour is not all that tells.
+fn bar(svg: &mut String, span: &Span, row: usize, (from_ms, total_ms): (u64, u64), is_red: bool) {
+    let length_ms = span.ended_at.since_ms(span.started_at);
+    let x = LABEL * 10 + scale(from_ms, total_ms);
+    let width = scale(length_ms, total_ms).saturating_sub(7).max(8);
+    let _infallible = writeln!(
+        svg,
+        "<rect class=\"{}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"2\"><title>{}: {}, from {}{}</title></rect>",
+        if is_red { "bar red" } else { "bar" },
+        tenths(x),
+        row * ROW + 3,
+        tenths(width),
+        ROW - 6,
+        Safe(&span.unit),
+        duration_text(length_ms.saturating_mul(1_000)),
+        duration_text(from_ms.saturating_mul(1_000)),
+        if is_red { ", with failures" } else { "" },
+    );
+    if is_red && width > MARK * 10 {
+        let y = row * ROW + 15;
+        let _infallible = writeln!(svg, "<text class=\"mark\" x=\"{}\" y=\"{y}\">✕</text>", tenths(x + 40));
+    }
 }
 
 /// Rows with label and number. The label says only what tells rows apart.

@@ -116,13 +116,16 @@ fn counts(run: &RunSummary) -> String {
         .map(|outcome| (outcome, counts.of(outcome)))
         .filter(|(_, n)| *n > 0)
         .collect();
-    let mut bar = String::from(
-        "<svg class=\"share\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">",
+    // A single failure among a million is still seen, so the widths may add up to a little more than 1000.
+    let width = |number: u64| number.saturating_mul(1000) / counts.planned.max(1);
+    let widths: Vec<(Outcome, u64)> =
+        occurred.iter().map(|(o, number)| (*o, width(*number).max(6))).collect();
+    let full = widths.iter().map(|(_, width)| width).sum::<u64>() + width(counts.outstanding);
+    let mut bar = format!(
+        "<svg class=\"share\" viewBox=\"0 0 {full} 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">"
     );
     let mut x = 0;
-    for (outcome, number) in &occurred {
-        // A single failure among a million is still seen.
-        let width = (number.saturating_mul(1000) / counts.planned.max(1)).max(6);
+    for (outcome, width) in widths {
         let _infallible =
             write!(bar, "<rect class=\"{}\" x=\"{x}\" width=\"{width}\" height=\"10\"/>", outcome.as_str());
         x += width;

@@ -58,22 +58,19 @@ pub(super) fn failure(
         facts.push(format!("{} attempts", record.attempts.len()));
     }
     let _infallible = write!(html, "<span class=\"facts\">{}</span></summary>", Safe(&facts.join(" · ")));
-    for attempt in record.attempts.iter().rev() {
-        let heading = match record.attempts.len() {
-            1 => String::new(),
-            _ => format!("Attempt {}: {}", attempt.attempt, word(attempt.outcome)),
-        };
-        attempt_texts(&mut html, &heading, attempt);
-    }
+    attempt_texts(&mut html, last);
     html.push_str(&rerun(several, job, last));
+    for attempt in record.attempts.iter().rev().skip(1) {
+        let (n, word) = (attempt.attempt, word(attempt.outcome));
+        let _infallible = write!(html, "<details class=\"earlier\"><summary>Attempt {n}: {word}</summary>");
+        attempt_texts(&mut html, attempt);
+        html.push_str("</details>");
+    }
     html.push_str("</details>\n");
     html
 }
 
-fn attempt_texts(html: &mut String, heading: &str, attempt: &CaseResult) {
-    if !heading.is_empty() {
-        let _infallible = write!(html, "<h4>{}</h4>", Safe(heading));
-    }
+fn attempt_texts(html: &mut String, attempt: &CaseResult) {
     if let Some(failure) = &attempt.failure {
         let message = one_line(&failure.message, 600);
         let _infallible = write!(
