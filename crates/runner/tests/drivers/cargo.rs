@@ -159,6 +159,11 @@ fn check_library(driver: &CargoDriver) {
     ];
     assert_eq!(recording.lines(), expect);
     assert_eq!(recording.deselected, 1);
+    check_failures(&recording, unit);
+    check_passes(&recording);
+}
+
+fn check_failures(recording: &Recording, unit: &str) {
     let failure = |name: &str| recording.result(&format!("{unit}::tests::{name}")).failure.clone().unwrap();
     let fails = recording.result("alpha::lib::tests::fails");
     assert_eq!((fails.class.as_str(), fails.name.as_str()), ("alpha::lib", "tests::fails"));
@@ -178,6 +183,9 @@ fn check_library(driver: &CargoDriver) {
     assert_eq!(failure("leaves_with_a_code").message, "the test process ended with exit code 7");
     assert_eq!(failure("hangs").kind, "timeout");
     assert!(failure("returns_an_error").detail.contains("went wrong"));
+}
+
+fn check_passes(recording: &Recording) {
     let prints = recording.result("alpha::lib::tests::prints");
     assert_eq!(prints.output, "to stdout\nto stderr");
     assert!(prints.duration_us > 0 && prints.started_at.0 > 0 && prints.slot == 1);

@@ -29,7 +29,7 @@ mod show {
             case.earlier.iter().map(|failure| format!(" earlier={}|{:?}", failure.kind, failure.message));
         line.extend(place.chain(number).chain(time).chain(reason).chain(failure).chain(earlier));
         if !case.output.is_empty() {
-            line += &format!(" output={}", short(&case.output));
+            line.extend([" output=", &short(&case.output)]);
         }
         line
     }
