@@ -12,7 +12,7 @@ use crate::parse::libtest::LibtestReader;
 use shared::domain::case::{CaseId, CaseResult, Failure};
 use shared::domain::outcome::Outcome;
 use shared::domain::time::Timestamp;
-use shared::domain::unit::Selection;
+use shared::domain::unit::{Entry, Selection};
 use std::time::Duration;
 
 /// The case that stands for the run itself; it is told only if that broke.
@@ -23,14 +23,14 @@ pub(super) fn run(
     ctx: &JobContext,
     arguments: &Arguments,
     stopper: &Stopper,
-    (package, selection): (&str, &Selection),
+    (spec, entry): (&str, &Entry),
     mut telling: Telling<'_>,
 ) -> Result<(), DriverError> {
-    let class = format!("{package}::doc");
+    let (class, selection) = (entry.unit.clone(), &entry.selection);
     let started_at = now();
     let mut reader = LibtestReader::new();
     let mut partial = Vec::new();
-    let finished = invocation(ctx, arguments, package)
+    let finished = invocation(ctx, arguments, spec)
         .args(harness_arguments(arguments, selection))
         .run_watched(stopper, &mut |channel, bytes| {
             if channel == Channel::Stdout {
@@ -38,6 +38,7 @@ pub(super) fn run(
             }
         })
         .map_err(|error| start_failed(&error))?;
+    take_lines(&mut partial, b"\n", &mut reader);
     let (cases, report) = reader.finish();
     let broken = broken(ctx, &finished, &cases, report.fault().map(ToString::to_string));
     let chosen = selection.compile();
@@ -73,9 +74,9 @@ pub(super) fn run(
     Ok(())
 }
 
-fn invocation(ctx: &JobContext, arguments: &Arguments, package: &str) -> Invocation {
+fn invocation(ctx: &JobContext, arguments: &Arguments, spec: &str) -> Invocation {
     Invocation::new(program(ctx), &ctx.root)
-        .args(["test", "--doc", "--package", package])
+        .args(["test", "--doc", "--package", spec])
         .args(&arguments.build)
         .env(&ctx.env)
         .time_limit(Duration::from_millis(ctx.job.suite.timeout_ms))
