@@ -139,6 +139,9 @@ fn repeated_ids_are_attempts_or_variants() {
         Some("passed in the tool's own attempt 3; the ones before failed")
     );
     check(&suite(format!("{}{fail}", case(""))), &["r.xml"], &["passed k::a", "failed k::a#2"]);
+    // The superseded failure does not explain the exit code.
+    let red = format!("{}; exit 1", suite(format!("{fail}{}", case(""))));
+    check(&red, &["r.xml"], &["passed k::a", "errored unit::command"]);
     let two = "echo \"<testsuite><testcase name='a'><failure/></testcase></testsuite>\" > 1.xml; \
                echo \"<testsuite><testcase name='a'/></testsuite>\" > 2.xml; exit 1";
     check(two, &["*.xml"], &["failed a", "passed a#2"]);
