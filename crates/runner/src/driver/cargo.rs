@@ -18,6 +18,8 @@ use super::{Driver, DriverError, JobContext, Slot};
 use crate::exec::{ExecError, Stopper};
 use arguments::Arguments;
 use binary::TestBinary;
+use build::Build;
+use metadata::{Metadata, Package};
 use shared::domain::case::CaseId;
 use shared::domain::unit::DiscoveredUnit;
 use shared::domain::verdict::CauseCode;
@@ -30,7 +32,8 @@ enum Unit {
     Binary(TestBinary),
     /// Doc tests of the package.
     Doc {
-        package: String,
+        /// What names the package to cargo.
+        spec: String,
     },
 }
 
@@ -54,12 +57,26 @@ impl CargoDriver {
     }
 }
 
+impl CargoDriver {
+    /// Asks for the packages while the build runs: each costs a start of cargo.
+    fn ask_and_build(&self) -> Result<(Metadata, Option<Build>), DriverError> {
+        let (ctx, arguments, stopper) = (&self.ctx, &*self.arguments, &self.stopper);
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| metadata::load(ctx, arguments, stopper));
+            let build = arguments.wants_binaries().then(|| build::run(ctx, arguments, stopper)).transpose();
+            let crashed = || DriverError::broken(CauseCode::Internal, "the metadata thread panicked", "");
+            // Without a manifest both fail; what `cargo metadata` says is clearer.
+            let metadata = asked.join().map_err(|_panic| crashed())??;
+            Ok((metadata, build?))
+        })
+    }
+}
+
 impl Driver for CargoDriver {
     fn discover(&self) -> Result<Vec<DiscoveredUnit>, DriverError> {
-        let metadata = metadata::load(&self.ctx, &self.arguments, &self.stopper)?;
+        let (metadata, build) = self.ask_and_build()?;
         let mut found: Vec<(String, Unit)> = Vec::new();
-        if self.arguments.wants_binaries() {
-            let build = build::run(&self.ctx, &self.arguments, &self.stopper)?;
+        if let Some(build) = build {
             let binaries = binary::all(&self.ctx, &build, &metadata, &self.stopper)?;
             let binaries = listing::list_all(&self.ctx, &self.arguments, binaries, &self.stopper)?;
             let filled = binaries.into_iter().filter(|binary| !binary.cases.is_empty());
@@ -67,7 +84,8 @@ impl Driver for CargoDriver {
         }
         if self.arguments.wants_doc_tests() {
             let packages = metadata.doc_packages(&self.ctx.root, &self.arguments);
-            let unit = |package: String| (format!("{package}::doc"), Unit::Doc { package });
+            let unit =
+                |package: &Package| (format!("{}::doc", package.name), Unit::Doc { spec: package.spec() });
             found.extend(packages.into_iter().map(unit));
         }
         let units = found.iter().map(|(key, unit)| discovered(key, unit)).collect();

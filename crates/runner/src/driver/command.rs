@@ -84,7 +84,7 @@ impl Slot for CommandSlot {
             }
         };
         let (reports, mut problems) = if suite.results.is_empty() {
-            (traces.spool.report().into_iter().collect(), Vec::new())
+            (traces.spool.report(&self.ctx.root).into_iter().collect(), Vec::new())
         } else {
             before.changes(&self.ctx.root, &suite.results)
         };

@@ -8,6 +8,7 @@ mod point;
 
 use super::lines::each_line;
 use super::{ParseReport, ReportCase, append_capped, first_line};
+use crate::exec::cut_text;
 use crate::sanitise::clean;
 use point::{Directive, Point};
 use shared::domain::case::{Failure, TEXT_LIMIT_BYTES};
@@ -15,6 +16,8 @@ use shared::domain::outcome::Outcome;
 use std::io::BufRead;
 
 const DEPTH_LIMIT: usize = 32;
+/// Longest name of a case: it becomes part of keys and ids.
+const NAME_LIMIT_BYTES: usize = 1024;
 const INDENT: usize = 4;
 
 /// What reading a TAP stream came to.
@@ -93,7 +96,7 @@ impl<'c> TapReader<'c> {
         }
         let depth = (indent / INDENT).min(DEPTH_LIMIT - 1);
         if let Some(comment) = text.strip_prefix('#') {
-            return self.comment(comment.trim(), raw);
+            return self.comment(depth, comment.trim(), raw);
         }
         if let Some(version) = text.strip_prefix("TAP version ") {
             self.tap.is_tap |= indent == 0 && version.trim().parse::<u32>().is_ok();
@@ -135,9 +138,10 @@ impl<'c> TapReader<'c> {
         text == "---" && belongs
     }
 
-    fn comment(&mut self, comment: &str, raw: &str) {
+    fn comment(&mut self, depth: usize, comment: &str, raw: &str) {
         if let Some(name) = comment.strip_prefix("Subtest:") {
             self.settle();
+            self.descend(depth);
             self.next_name = Some(clean(name.trim().as_bytes()));
         } else {
             self.diagnose(raw);
@@ -212,7 +216,7 @@ impl<'c> TapReader<'c> {
 
     fn case(&self, point: &Point<'_>) -> ReportCase {
         let number = self.levels.last().map_or(0, |level| level.points);
-        let description = clean(point.description.as_bytes());
+        let description = cut_text(&clean(point.description.as_bytes()), NAME_LIMIT_BYTES);
         let name = if description.is_empty() { format!("test {number}") } else { description };
         let path: Vec<&str> = self.levels.iter().filter_map(|level| level.name.as_deref()).collect();
         let mut case = ReportCase::passed(&path.join(" > "), &name);

@@ -12,7 +12,7 @@ use crate::parse::libtest::LibtestReader;
 use shared::domain::case::{CaseId, CaseResult, Failure};
 use shared::domain::outcome::Outcome;
 use shared::domain::time::Timestamp;
-use shared::domain::unit::Selection;
+use shared::domain::unit::{Entry, Selection};
 use std::time::Duration;
 
 /// The case that stands for the run itself; it is told only if that broke.
@@ -23,21 +23,22 @@ pub(super) fn run(
     ctx: &JobContext,
     arguments: &Arguments,
     stopper: &Stopper,
-    (package, selection): (&str, &Selection),
+    (spec, entry): (&str, &Entry),
     mut telling: Telling<'_>,
 ) -> Result<(), DriverError> {
-    let class = format!("{package}::doc");
+    let (class, selection) = (entry.unit.clone(), &entry.selection);
     let started_at = now();
     let mut reader = LibtestReader::new();
     let mut partial = Vec::new();
-    let finished = invocation(ctx, arguments, package)
-        .args(harness_arguments(arguments, selection, &class))
+    let finished = invocation(ctx, arguments, spec)
+        .args(harness_arguments(arguments, selection))
         .run_watched(stopper, &mut |channel, bytes| {
             if channel == Channel::Stdout {
                 take_lines(&mut partial, bytes, &mut reader);
             }
         })
         .map_err(|error| start_failed(&error))?;
+    take_lines(&mut partial, b"\n", &mut reader);
     let (cases, report) = reader.finish();
     let broken = broken(ctx, &finished, &cases, report.fault().map(ToString::to_string));
     let chosen = selection.compile();
@@ -73,27 +74,28 @@ pub(super) fn run(
     Ok(())
 }
 
-fn invocation(ctx: &JobContext, arguments: &Arguments, package: &str) -> Invocation {
+fn invocation(ctx: &JobContext, arguments: &Arguments, spec: &str) -> Invocation {
     Invocation::new(program(ctx), &ctx.root)
-        .args(["test", "--doc", "--package", package])
+        .args(["test", "--doc", "--package", spec])
         .args(&arguments.build)
         .env(&ctx.env)
         .time_limit(Duration::from_millis(ctx.job.suite.timeout_ms))
         .keep(CaptureLimit { head_bytes: 0, tail_bytes: 16 * 1024 })
 }
 
-fn harness_arguments(arguments: &Arguments, selection: &Selection, class: &str) -> Vec<String> {
+/// Arguments for the harness. rustdoc takes them apart at spaces, and doc tests have spaces in their names, so
+/// chosen ones are asked for by the last word (`12)` of `... (line 12)`): a few too many run and are not told.
+fn harness_arguments(arguments: &Arguments, selection: &Selection) -> Vec<String> {
     let mut args = vec!["--".to_owned()];
     match arguments.ignored {
         Ignored::Skip => {}
         Ignored::Only => args.push("--ignored".to_owned()),
         Ignored::Include => args.push("--include-ignored".to_owned()),
     }
+    let whole = |case: &CaseId| case.0.ends_with(&format!("::{RUN}"));
     match selection {
-        Selection::Only(cases) if cases.iter().all(|case| !case.0.ends_with(&format!("::{RUN}"))) => {
-            args.push("--exact".to_owned());
-            let name = |case: &CaseId| case.0.strip_prefix(&format!("{class}::")).map(str::to_owned);
-            args.extend(cases.iter().filter_map(name));
+        Selection::Only(cases) if !cases.iter().any(whole) => {
+            args.extend(cases.iter().filter_map(|case| case.0.rsplit(' ').next().map(str::to_owned)));
         }
         Selection::Only(_) | Selection::All | Selection::Except(_) => args.extend(arguments.harness.clone()),
     }

@@ -51,6 +51,11 @@ impl Package {
         self.manifest_path.parent().unwrap_or_else(|| Path::new("/"))
     }
 
+    /// What names exactly this package to cargo: another version of it may be among its own dependencies.
+    pub(super) fn spec(&self) -> String {
+        if self.id.contains('#') { self.id.clone() } else { format!("{}@{}", self.name, self.version) }
+    }
+
     fn has_doc_tests(&self) -> bool {
         let lib = |target: &Target| {
             target.kind.iter().any(|kind| matches!(kind.as_str(), "lib" | "rlib" | "proc-macro"))
@@ -82,7 +87,7 @@ impl Package {
 
 impl Metadata {
     /// Packages whose doc tests `cargo test` would run with these arguments, in order.
-    pub(super) fn doc_packages(&self, root: &Path, arguments: &Arguments) -> Vec<String> {
+    pub(super) fn doc_packages(&self, root: &Path, arguments: &Arguments) -> Vec<&Package> {
         let named = arguments.named_packages(&["-p", "--package"]);
         let excluded = arguments.named_packages(&["--exclude"]);
         let plain = |spec: &str| spec.split('@').next().unwrap_or(spec).to_owned();
@@ -95,7 +100,6 @@ impl Metadata {
                 if named.is_empty() { members.contains(&package.id) } else { named.contains(&package.name) }
             })
             .filter(|package| !excluded.contains(&package.name.as_str()))
-            .map(|package| package.name.clone())
             .collect()
     }
 

@@ -81,13 +81,9 @@ impl Slot for CargoSlot {
         let telling = Telling::begin(entry, self.slot, alone, sink);
         match self.units.get(&entry.entry.unit) {
             Some(Unit::Binary(binary)) => self.run_binary(binary, entry, telling),
-            Some(Unit::Doc { package }) => doc::run(
-                &self.ctx,
-                &self.arguments,
-                &self.stopper,
-                (package, &entry.entry.selection),
-                telling,
-            ),
+            Some(Unit::Doc { spec }) => {
+                doc::run(&self.ctx, &self.arguments, &self.stopper, (spec, &entry.entry), telling)
+            }
             None => {
                 telling.abort(format!("this runner's build has no unit `{}`", entry.entry.unit));
                 Ok(())

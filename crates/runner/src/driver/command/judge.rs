@@ -50,7 +50,7 @@ pub(super) fn problems(
         let message = format!("the command was killed by {signal}");
         let kind = format!("signal:{signal}");
         problems.insert(0, Problem { outcome: Outcome::Crashed, kind, message });
-    } else if !ending.is_success() && census.failures == 0 {
+    } else if !ending.is_success() && !census.has_failures() {
         let found = match census.cases {
             0 => "reported no test case".to_owned(),
             cases => format!("none of the {cases} reported cases failed"),

@@ -24,11 +24,22 @@ pub(super) struct Report {
     /// Relative to the suite's directory, for messages.
     pub(super) name: String,
     path: PathBuf,
+    root: PathBuf,
 }
 
 impl Report {
-    /// Reads it and hands out its cases.
+    /// Reads it and hands out its cases, their files relative to the suite's directory.
     pub(super) fn read(&self, each: &mut dyn FnMut(ReportCase)) -> ParseReport {
+        self.read_raw(&mut |mut case| {
+            if let Some(file) = &mut case.file {
+                let inside = Path::new(file.as_str()).strip_prefix(&self.root).ok().and_then(Path::to_str);
+                *file = inside.unwrap_or(file).trim_start_matches("./").to_owned();
+            }
+            each(case);
+        })
+    }
+
+    fn read_raw(&self, each: &mut dyn FnMut(ReportCase)) -> ParseReport {
         let mut input = match File::open(&self.path) {
             Ok(file) => BufReader::with_capacity(64 * 1024, file),
             Err(error) => return unreadable(&error),
@@ -113,7 +124,8 @@ impl Snapshot {
             if self.files.get(name) == Some(version) {
                 stale.push(name.as_str());
             } else {
-                fresh.push(Report { name: name.clone(), path: root.join(name) });
+                let (path, root) = (root.join(name), root.to_path_buf());
+                fresh.push(Report { name: name.clone(), path, root });
             }
         }
         let mut problems = Vec::new();
@@ -166,7 +178,7 @@ impl Spool {
     }
 
     /// The output as a report, if it is TAP.
-    pub(super) fn report(&self) -> Option<Report> {
+    pub(super) fn report(&self, root: &Path) -> Option<Report> {
         if !self.wanted || self.size_bytes == 0 {
             return None;
         }
@@ -174,7 +186,8 @@ impl Spool {
         let mut points = 0_u64;
         let read = tap::parse(input, &mut |_case| points += 1);
         let is_tap = read.is_tap && (points > 0 || read.skipped_all.is_some());
-        is_tap.then(|| Report { name: "standard output".to_owned(), path: self.path.clone() })
+        let (path, root) = (self.path.clone(), root.to_path_buf());
+        is_tap.then(|| Report { name: "standard output".to_owned(), path, root })
     }
 }
 

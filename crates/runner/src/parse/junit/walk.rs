@@ -3,6 +3,7 @@
 use super::super::{ParseReport, ReportCase, append_capped, first_line};
 use super::DEPTH_LIMIT;
 use super::attributes::Attributes;
+use crate::exec::cut_text;
 use crate::sanitise::clean;
 use quick_xml::events::BytesStart;
 use shared::domain::case::{Failure, TEXT_LIMIT_BYTES};
@@ -10,6 +11,8 @@ use shared::domain::outcome::Outcome;
 
 /// Most earlier attempts that are kept of one case.
 const EARLIER_LIMIT: usize = 16;
+/// Longest name, class, id or path of a case: it becomes part of keys and ids.
+const NAME_LIMIT_BYTES: usize = 1024;
 const NOT_JUNIT: &str = "this is no JUnit report: it has no `<testsuites>`, `<testsuite>` or `<testcase>`";
 
 enum Frame {
@@ -125,7 +128,7 @@ impl<'c> Walk<'c> {
             })
         };
         let around = || suites().map(|suite| suite.name.as_str()).find(|name| !name.is_empty());
-        let owned = |text: Option<&str>| text.map(|text| clean(text.as_bytes()));
+        let owned = |text: Option<&str>| text.map(|text| cut_text(&clean(text.as_bytes()), NAME_LIMIT_BYTES));
         let class = owned(attributes.text("classname").or_else(|| attributes.text("class")).or_else(around));
         let name = owned(attributes.text("name")).unwrap_or_else(|| "(unnamed)".to_owned());
         let mut built = ReportCase::passed(class.as_deref().unwrap_or_default(), name.trim());
