@@ -5,6 +5,7 @@
 
 mod memory;
 mod peers;
+mod section;
 
 use crate::suites::{self, Kind};
 use crate::table::Table;
@@ -55,8 +56,7 @@ pub(crate) fn command(
     let text = page(&pytest, &crates, &trivial, &peaks, rounds);
     say::out(&text);
     if only.is_empty() && !no_memory {
-        let path = place::root().join("docs").join("performance.md");
-        std::fs::write(&path, &text).with_context(|| format!("could not write `{}`", path.display()))?;
+        section::store(&place::root().join("docs").join("performance.md"), "run", &text)?;
     }
     Ok(())
 }
@@ -117,6 +117,7 @@ fn crates_table(rows: &[Medians]) -> String {
         "+ cargo test --doc",
         "first",
         "again",
+        "again ÷ nextest",
         "first ÷ same cases",
         "again ÷ same cases",
     ]);
@@ -128,6 +129,7 @@ fn crates_table(rows: &[Medians]) -> String {
             seconds(nextest + doc),
             seconds(first),
             seconds(again),
+            format!("{:.2}", ratio(again, nextest)),
             format!("{:.2}", ratio(first, nextest + doc)),
             format!("{:.2}", ratio(again, nextest + doc)),
         ]);
@@ -173,13 +175,15 @@ fn goals(pytest: &[Medians], crates: &[Medians], trivial: &Medians, peaks: &[(St
         });
     }
     for row in crates.iter().filter(|row| row.anchor) {
-        let same_cases = row.times[0] + row.times[1];
-        goals.push(Goal {
-            what: format!("{}: again ÷ nextest with doc tests", row.name),
-            target: "≤ 1".to_owned(),
-            measured: format!("{:.2}", ratio(row.times[3], same_cases)),
-            met: row.times[3] <= same_cases,
-        });
+        let [nextest, doc, _, again] = row.times;
+        for (peer, time) in [("`cargo nextest run`", nextest), ("the same with doc tests", nextest + doc)] {
+            goals.push(Goal {
+                what: format!("{}: again ÷ {peer}", row.name),
+                target: "≤ 1".to_owned(),
+                measured: format!("{:.2}", ratio(again, time)),
+                met: again <= time,
+            });
+        }
     }
     goals.extend(peaks.iter().map(|(name, mib)| Goal {
         what: format!("memory, 100,000 cases through {name}"),
@@ -246,12 +250,12 @@ mod tests {
     #[test]
     fn a_missed_target_is_said_to_be_missed() {
         let suites = [medians("a", [1000, 1000, 500, 500]), medians("b", [1000, 1000, 1200, 600])];
-        let crates = [medians("c", [100, 900, 800, 1100])];
+        let crates = [medians("c", [100, 900, 800, 900])];
         let trivial = medians("one test", [200, 300, 250, 250]);
         let peaks = [("command".to_owned(), 79.9)];
         let met: Vec<bool> = goals(&suites, &crates, &trivial, &peaks).iter().map(|goal| goal.met).collect();
-        // first: median(0.5, 1.2) = 0.85; again: 0.55; worst extra: 200 ms; crate: 1.1; memory below 80.
-        assert_eq!(met, [false, true, false, false, true]);
+        // first: median(0.5, 1.2) = 0.85; again: 0.55; worst extra: 200 ms; crate: 9 and 0.9; memory below 80.
+        assert_eq!(met, [false, true, false, false, true, true]);
         let text = page(&suites, &crates, &trivial, &peaks, 5);
         assert!(
             text.contains("| +200 ms") && text.contains("79.9 MiB") && text.contains("one test"),

@@ -13,6 +13,8 @@ use std::process::Command;
 
 /// Differences shown per suite.
 const SHOWN: usize = 5;
+/// Longest sentence about one of them, in characters.
+const SENTENCE: usize = 200;
 
 /// One row of the table.
 struct Row {
@@ -145,7 +147,7 @@ fn page(rows: &[Row]) -> String {
             (_, equal) => if equal { "yes" } else { "no" }.to_owned(),
         });
         let more = row.differences.len().saturating_sub(SHOWN);
-        let mut shown: Vec<String> = row.differences.iter().take(SHOWN).cloned().collect();
+        let mut shown: Vec<String> = row.differences.iter().take(SHOWN).map(|text| cut(text)).collect();
         shown.extend((more > 0).then(|| format!("and {more} more")));
         cells.push(shown.join("; "));
         table.row(cells);
@@ -157,6 +159,15 @@ fn page(rows: &[Row]) -> String {
         toolbox::cores(),
         table.markdown()
     )
+}
+
+/// A sentence that still fits into a table.
+fn cut(text: &str) -> String {
+    let mut short: String = text.chars().take(SENTENCE).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }
 
 fn numbers(tally: Option<Tally>) -> Vec<String> {
@@ -202,6 +213,7 @@ mod tests {
     fn the_page_says_who_differs_and_cuts_the_list() {
         let tally = Tally { cases: 9, passed: 9, failed: 0, skipped: 0 };
         let differences: Vec<String> = (0..9).map(|n| format!("case {n}")).collect();
+        assert_eq!(cut(&"é".repeat(300)).chars().count(), SENTENCE + 1);
         let rows = [
             Row { suite: cargo_suite(), reference: tally, candidate: Some(tally), differences: Vec::new() },
             Row { suite: cargo_suite(), reference: tally, candidate: Some(tally), differences },

@@ -21,9 +21,15 @@ pub(super) fn peaks(program: &Path) -> Result<Vec<(String, f64)>> {
     {
         say::err(&format!("memory: {name}"));
         forget(&project)?;
+        let report = place::target().join("bench").join("report.xml");
         let mut command = Command::new(program);
-        command.arg("run").arg(&project).args(["--retries", "0", "--quiet"]);
+        command.arg("run").arg(&project).args(["--retries", "0", "--quiet", "--junit"]).arg(&report);
         peaks.push((name.to_owned(), peak_mib(&mut command)?));
+        let text = std::fs::read_to_string(&report).context("the measured run wrote no report")?;
+        let cases = text.matches("<testcase").count();
+        if cases != CASES {
+            bail!("the measured run reported {cases} cases instead of {CASES}; its memory proves nothing");
+        }
     }
     Ok(peaks)
 }

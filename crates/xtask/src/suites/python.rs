@@ -64,7 +64,7 @@ pub(crate) fn pytest(project: &Path) -> Command {
 
 /// The same hash seed on both sides: parameter ids made from sets would differ from run to run otherwise.
 pub(crate) fn deterministic(command: &mut Command) {
-    command.env("PYTHONHASHSEED", "0").env("PYTHONDONTWRITEBYTECODE", "0");
+    command.env("PYTHONHASHSEED", "0");
 }
 
 /// pytest's own JUnit report.
