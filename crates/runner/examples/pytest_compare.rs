@@ -16,8 +16,10 @@
 mod harness;
 
 use harness::{Job, plain_pytest};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -50,22 +52,39 @@ fn main() {
             );
         }
     }
+    let name = root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let (p, x, d) = (median(plain), median(xdist), median(driver));
     println!(
-        "{} | {verdict} | pytest {p:.2} s | pytest -n{slots} {x:.2} s | driver {d:.2} s | {:.2} x -n{slots}",
-        root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
-        d / x
+        "{name} | {verdict} | pytest {:.2} s (cpu {:.2}) | pytest -n{slots} {:.2} s (cpu {:.2}) | driver {:.2} s (cpu {:.2}) | \
+         wall {:.2} cpu {:.2} x -n{slots}",
+        p.0,
+        p.1,
+        x.0,
+        x.1,
+        d.0,
+        d.1,
+        d.0 / x.0,
+        d.1 / x.1
     );
 }
 
-fn timed<T>(times: &mut Vec<Duration>, work: impl FnOnce() -> T) -> T {
-    let began = Instant::now();
+/// Wall and processor seconds, the latter of all processes that ended meanwhile.
+fn timed<T>(times: &mut Vec<(f64, f64)>, work: impl FnOnce() -> T) -> T {
+    let (began, used) = (Instant::now(), cpu_seconds());
     let value = work();
-    times.push(began.elapsed());
+    times.push((began.elapsed().as_secs_f64(), cpu_seconds() - used));
     value
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort();
-    times[times.len() / 2].as_secs_f64()
+fn cpu_seconds() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("a valid question");
+    let us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    std::time::Duration::from_micros(us.unsigned_abs()).as_secs_f64()
+}
+
+fn median(times: Vec<(f64, f64)>) -> (f64, f64) {
+    let (mut wall, mut cpu): (Vec<f64>, Vec<f64>) = times.into_iter().unzip();
+    wall.sort_by(f64::total_cmp);
+    cpu.sort_by(f64::total_cmp);
+    (wall[wall.len() / 2], cpu[cpu.len() / 2])
 }

@@ -216,8 +216,10 @@ pub fn plain_pytest(job: &Job, further: &[&str]) -> Vec<(String, String, Outcome
     let suite = &job.ctx.job.suite;
     let interpreter = PathBuf::from(&job.ctx.env["FLEETEST_PYTHON"]);
     let output = Command::new(interpreter.parent().expect("a directory").join("pytest"))
-        .args(["-q", "-o", "junit_family=xunit1", "-p", "no:cacheprovider", "--junitxml"])
+        .args(["-q", "-o", "junit_family=xunit1", "--junitxml"])
         .arg(&report)
+        .arg("-o")
+        .arg(format!("cache_dir={}", job.ctx.scratch.join("cache").display()))
         .args(further)
         .args(suite.args.iter().chain(&suite.paths))
         .envs(&job.ctx.env)

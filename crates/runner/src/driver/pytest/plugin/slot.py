@@ -96,17 +96,20 @@ class Slot:
         trouble = None
         items = []
         if unit is None:
-            trouble = "the file is not part of what pytest collects here"
+            trouble = trouble_of("NotCollected", "the file is not part of what pytest collects here")
         else:
             try:
                 items = self.collect_items(unit)
             except BaseException as error:
                 self.leave_if_forked()
-                trouble = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        found = [(report.nodeid, report) for report in self.collect_reports]
+                trouble = trouble_from(error)
+        # Two collectors of one file (doctests and tests) may fail alike: that is one case, as in JUnit.
+        gravest = {}
+        for report in sorted(self.collect_reports, key=lambda report: report.outcome == "skipped"):
+            gravest.setdefault(report.nodeid, report)
+        found = list(gravest.items())
         if trouble is not None:
-            found.append((key, trouble))
-        found.sort(key=lambda case: getattr(case[1], "outcome", "failed") == "skipped")
+            found.insert(0, (key, trouble))
         errors = sum(getattr(case, "outcome", "failed") != "skipped" for _, case in found)
         found += [(item.nodeid, item) for item in items]
         return unique(found), errors
@@ -173,8 +176,8 @@ class Slot:
         began = time.time()
         if isinstance(what, pytest.Item):
             result = self.run_item(what, follower)
-        elif isinstance(what, str):
-            result = {"outcome": "errored", "duration_us": 0, "failure": trouble_of("CollectError", what)}
+        elif isinstance(what, dict):
+            result = {"outcome": "errored", "duration_us": 0, "failure": what}
         else:
             result = collect_result(what, self.kinds)
             nodeid = what.nodeid
@@ -194,7 +197,8 @@ class Slot:
             # A copy that a test made of this process and did not end: the original goes on.
             os._exit(1 if any(report.failed for report in reports) else 0)
         self.unstop()
-        heal_capture(self.config)
+        if any(report.failed for report in reports) and heal_capture(self):
+            self.tear_down(follower)
         result = result_of(reports, self.kinds)
         if trouble is not None:
             result.update(outcome="errored", failure=trouble)
@@ -209,10 +213,13 @@ class Slot:
     def recover(self, error, follower):
         """What pytest would end the whole session for: an interrupt, `pytest.exit`, a broken hook."""
         self.leave_if_forked()
-        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        self.tear_down(follower)
+        return trouble_from(error)
+
+    def tear_down(self, follower):
+        """Does again what pytest could not do, so that the next case starts from where it should."""
         with contextlib.suppress(BaseException):
             self.session._setupstate.teardown_exact(follower)
-        return trouble_of(type(error).__name__, text)
 
     def unstop(self):
         """A plugin may ask to stop the session; whether to stop is the coordinator's decision."""
@@ -234,6 +241,11 @@ class Slot:
         except BaseException:
             self.leave_if_forked()
             send(self.commands, {"t": "note", "text": "session fixtures failed on teardown:\n" + traceback.format_exc()})
+
+
+def trouble_from(error):
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return trouble_of(type(error).__name__, text)
 
 
 def trouble_of(kind, text):
@@ -331,17 +343,37 @@ def watch_forks(slot):
     os.register_at_fork(after_in_child=in_child)
 
 
-def heal_capture(config):
-    """A test that closes the captured stream would break every later one."""
-    capture = config.pluginmanager.getplugin("capturemanager")
+def heal_capture(slot):
+    """A test that closes the captured streams would break every later one. True if that was so."""
+    capture = slot.config.pluginmanager.getplugin("capturemanager")
     streams = getattr(capture, "_global_capturing", None)
-    for stream in (getattr(streams, "out", None), getattr(streams, "err", None)):
-        if getattr(getattr(stream, "tmpfile", None), "closed", False):
-            capture._global_capturing = None
-            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-            capture.start_global_capturing()
-            capture.suspend_global_capture()
-            return
+    parts = [getattr(streams, name, None) for name in ("in_", "out", "err")]
+    files = [file for part in parts for file in [getattr(part, "tmpfile", None)] if file is not None]
+    if all(is_open(file) for file in files):
+        return False
+    for file in files:  # before their descriptors have new owners
+        with contextlib.suppress(OSError, ValueError):
+            file.close()
+    capture._global_capturing = None
+    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
+    os.dup2(slot.stdio, 1)
+    os.dup2(slot.stdio, 2)
+    capture.start_global_capturing()
+    capture.suspend_global_capture()
+    return True
+
+
+def is_open(file):
+    """Whether a captured stream still has its file; streams in memory have no descriptor to lose."""
+    if getattr(file, "closed", False):
+        return False
+    try:
+        os.fstat(file.fileno())
+    except OSError as error:
+        return error.errno is None
+    except ValueError:
+        return True
+    return True
 
 
 def run(zygote, order, fds):

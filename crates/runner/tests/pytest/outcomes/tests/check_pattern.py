@@ -1,0 +1,2 @@
+def test_by_python_files():
+    pass

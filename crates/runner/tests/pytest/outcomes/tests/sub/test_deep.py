@@ -1,0 +1,2 @@
+def test_deep(from_subdir):
+    pass
