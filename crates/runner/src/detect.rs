@@ -95,8 +95,11 @@ impl Project<'_> {
                 return Some(format!("{} in {path}", line.trim()));
             }
         }
+        // A bare `tests/conftest.py` configures tests that are run from the folder above it.
+        let project =
+            dir.is_empty() || PYTHON_PROJECT.iter().any(|name| self.files.contains(join(dir, name).as_str()));
         let conftest = join(dir, "conftest.py");
-        self.files.contains(conftest.as_str()).then_some(conftest)
+        (project && self.files.contains(conftest.as_str())).then_some(conftest)
     }
 
     /// The first test file by name, and how many there are.
@@ -201,6 +204,9 @@ mod tests {
     fn pytest_by_file_names() {
         check(&["a/b/test_x.py", "a/y_test.py"], &[], &[("pytest", "", "a/b/test_x.py and 1 more")]);
         check(&["tests/unit/conftest.py"], &[], &[("pytest", "", "tests/unit/conftest.py")]);
+        check(&["tests/conftest.py"], &[], &[("pytest", "", "tests/conftest.py")]);
+        let project = ["api/conftest.py", "api/setup.py"];
+        check(&project, &[], &[("pytest", "api", "api/conftest.py")]);
         check(&["latest.py", "contest_x.py", "test_x.txt"], &[], &[]);
     }
 

@@ -101,6 +101,12 @@ pub const CASE_TIMEOUT_MS: u64 = 5 * 60 * 1000;
 pub const JOB_TIMEOUT_MS: u64 = 60 * 60 * 1000;
 
 impl SuiteSpec {
+    /// How many folders the working directory is below the root of the source.
+    #[must_use]
+    pub fn folder_depth(&self) -> usize {
+        self.working_dir.split('/').filter(|part| !part.is_empty() && *part != ".").count()
+    }
+
     /// A suite with every default.
     #[must_use]
     pub fn new(name: &str, framework: Framework) -> Self {

@@ -105,7 +105,8 @@ impl Shared {
     }
 
     fn start_zygote(&self) -> Result<(Arc<Zygote>, Found), DriverError> {
-        let interpreters = interpreter::candidates(&self.ctx.root, &self.ctx.env);
+        let interpreters =
+            interpreter::candidates(&self.ctx.root, self.ctx.job.suite.folder_depth(), &self.ctx.env);
         let newborn = Zygote::spawn(&self.ctx, &interpreters, self.mode)?;
         let zygote = newborn.zygote();
         self.zygotes().started.push(Arc::downgrade(&zygote));

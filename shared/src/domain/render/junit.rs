@@ -130,7 +130,7 @@ impl<W: Write> Renderer for Junit<W> {
 fn suite_of(job: &JobSummary, record: &CaseRecord, first: &CaseResult) -> TestSuite {
     let name =
         if record.unit == job.name { job.name.clone() } else { format!("{} {}", job.name, record.unit) };
-    let mut suite = TestSuite::new(xml(&one_line(&name, usize::MAX)));
+    let mut suite = TestSuite::new(xml(&name));
     suite.extra.insert("timestamp".into(), first.started_at.rfc3339().into());
     suite.add_property(("job", job.name.as_str()));
     suite.add_property(("unit", record.unit.as_str()));
@@ -156,8 +156,8 @@ fn test_case(record: &CaseRecord, last: &CaseResult) -> TestCase {
     };
     let earlier = record.attempts.iter().rev().skip(1).rev();
     status.add_reruns(earlier.filter(|attempt| attempt.outcome.is_failure()).map(rerun));
-    let mut case = TestCase::new(xml(&one_line(&last.name, usize::MAX)), status);
-    case.set_classname(xml(&one_line(&last.class, usize::MAX)));
+    let mut case = TestCase::new(xml(&last.name), status);
+    case.set_classname(xml(&last.class));
     case.set_time(Duration::from_micros(last.duration_us));
     if let Some(file) = &last.file {
         case.extra.insert("file".into(), xml(file));

@@ -1,13 +1,15 @@
 //! Which Python runs a project's tests.
 //!
 //! Order: the suite's own word (`FLEETEST_PYTHON`, then `PYTHON`), a virtual environment in the directory where
-//! the suite runs, the activated one, then what the path offers. Nothing is started here.
+//! the suite runs or above it up to the root of the source, the activated one, then what the path offers. Nothing
+//! is started here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Interpreters to try, in order; the first that can be started is taken. Only the last resort has two.
-pub(super) fn candidates(root: &Path, env: &BTreeMap<String, String>) -> Vec<PathBuf> {
+/// Interpreters to try, in order; the first that can be started is taken. Only the last resort has two. `root` is
+/// where the suite runs, `depth` how many folders that is below the root of the source.
+pub(super) fn candidates(root: &Path, depth: usize, env: &BTreeMap<String, String>) -> Vec<PathBuf> {
     let stated = ["FLEETEST_PYTHON", "PYTHON"].iter().find_map(|key| env.get(*key)).filter(|v| !v.is_empty());
     if let Some(stated) = stated {
         // A relative path with a directory in it is meant from where the suite runs.
@@ -16,10 +18,10 @@ pub(super) fn candidates(root: &Path, env: &BTreeMap<String, String>) -> Vec<Pat
         return vec![place];
     }
     let active = env.get("VIRTUAL_ENV").map(PathBuf::from);
-    let environments = [Some(root.join(".venv")), Some(root.join("venv")), active];
-    environments
-        .into_iter()
-        .flatten()
+    let folders = root.ancestors().take(depth + 1);
+    folders
+        .flat_map(|folder| [folder.join(".venv"), folder.join("venv")])
+        .chain(active)
         .map(|home| home.join("bin/python"))
         .find(|python| python.exists())
         .map_or_else(|| vec![PathBuf::from("python3"), PathBuf::from("python")], |python| vec![python])
@@ -38,13 +40,15 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let root = home.path();
         let names = [PathBuf::from("python3"), PathBuf::from("python")];
-        assert_eq!(candidates(root, &with(&[])), names);
+        assert_eq!(candidates(root, 0, &with(&[])), names);
         let python = root.join("venv/bin/python");
         std::fs::create_dir_all(python.parent().unwrap()).unwrap();
         std::fs::write(&python, "").unwrap();
-        assert_eq!(candidates(root, &with(&[("VIRTUAL_ENV", "/none")])), [python]);
-        assert_eq!(candidates(root, &with(&[("PYTHON", "pypy3")])), [PathBuf::from("pypy3")]);
+        assert_eq!(candidates(root, 0, &with(&[("VIRTUAL_ENV", "/none")])), std::slice::from_ref(&python));
+        assert_eq!(candidates(&root.join("sub"), 1, &with(&[])), [python]);
+        assert_eq!(candidates(&root.join("sub"), 0, &with(&[])), names);
+        assert_eq!(candidates(root, 0, &with(&[("PYTHON", "pypy3")])), [PathBuf::from("pypy3")]);
         let both = with(&[("PYTHON", "pypy3"), ("FLEETEST_PYTHON", "env/bin/python")]);
-        assert_eq!(candidates(root, &both), [root.join("env/bin/python")]);
+        assert_eq!(candidates(root, 0, &both), [root.join("env/bin/python")]);
     }
 }
