@@ -69,6 +69,7 @@ pub(super) const LAYERS: &[Layer] = &[
 pub(super) const SHARED_MAY_USE: &[&str] = &[
     "async-trait",
     "hex",
+    "hmac",
     "jiff",
     "quick-junit",
     "serde",

@@ -58,8 +58,9 @@ fn uuid(text: &str) -> Option<(usize, &'static str)> {
 }
 
 fn temporary_path(text: &str) -> Option<(usize, &'static str)> {
-    let known = ["/tmp/", "/private/var/folders/", "/var/folders/", "/var/tmp/"];
-    known.iter().any(|start| text.starts_with(start)).then(|| {
+    let known = ["tmp/", "private/var/folders/", "var/folders/", "var/tmp/"];
+    let below_root = text.strip_prefix('/').unwrap_or_default();
+    known.iter().any(|start| below_root.starts_with(start)).then(|| {
         let end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ']' | ')' | ',' | ';' | '>');
         (text.find(end).unwrap_or(text.len()), "<tmp>")
     })
