@@ -32,7 +32,7 @@ const SWEEP_MS: u64 = 60_000;
 /// After its deadline, or after the faults, a run may take one loss and so many sweeps to end.
 const PATIENCE_SWEEPS: u64 = 6;
 /// What is left running after the last run must be gone by then.
-const REST_MS: u64 = 6 * SWEEP_MS;
+const REST_MS: u64 = 12 * SWEEP_MS;
 const STEP_LIMIT: u64 = 600_000;
 
 /// What happened.

@@ -74,6 +74,18 @@ pub struct Shard {
     pub slots: u32,
     /// Why the last attempt was lost.
     pub problem: Option<String>,
+    /// Attempts that may still compute although nobody waits for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to_stop: Vec<ToStop>,
+}
+
+/// An attempt whose compute must be seen to be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToStop {
+    /// The attempt.
+    pub attempt: u32,
+    /// Asking once is enough from then on; before, a launch that is under way may still start it.
+    pub until: Timestamp,
 }
 
 /// Why a shard refuses.
@@ -101,6 +113,7 @@ impl Shard {
             boot_nonce: None,
             slots: 0,
             problem: None,
+            to_stop: Vec::new(),
         }
     }
 
@@ -152,7 +165,8 @@ impl Shard {
         clocks: &Clocks,
         now: Timestamp,
     ) -> Result<Self, ShardRejected> {
-        if self.id != id || !self.live() {
+        // Wanted again after a launch of which no answer came: the runner that comes forward is its proof.
+        if self.id != id || self.over() {
             return Err(ShardRejected::Fenced);
         }
         if self.boot_nonce.as_deref().is_some_and(|first| first != nonce) {
@@ -217,6 +231,30 @@ impl Shard {
         let mut next = self.clone();
         next.status = ShardStatus::Finished;
         next
+    }
+
+    /// Remembers that the compute of `of`, the shard as it was, is to be seen gone.
+    #[must_use]
+    pub fn stopping(mut self, of: &Self, now: Timestamp) -> Self {
+        let starting = of.status == ShardStatus::Launching && of.handle.is_none();
+        let until = if starting { of.deadline } else { now };
+        if of.started_at.is_some() && self.to_stop.iter().all(|other| other.attempt != of.id.attempt) {
+            self.to_stop.push(ToStop { attempt: of.id.attempt, until });
+        }
+        self
+    }
+
+    /// Forgets an attempt whose compute is gone for sure.
+    #[must_use]
+    pub fn stopped(mut self, attempt: u32) -> Self {
+        self.to_stop.retain(|other| other.attempt != attempt);
+        self
+    }
+
+    /// Whether no compute of it can be left.
+    #[must_use]
+    pub fn at_rest(&self) -> bool {
+        self.over() && self.to_stop.is_empty()
     }
 }
 

@@ -132,11 +132,16 @@ impl Fleet {
         }
     }
 
-    /// Asks the process to end.
+    /// Asks the process to end; it is killed if it does not.
     pub fn tell_to_stop(&self, id: &ShardAttempt) {
-        if let Some(process) = self.book().processes.get_mut(id) {
+        if !self.alive(id) || self.told_to_stop(id) {
+            return;
+        }
+        let mut book = self.book();
+        if let Some(process) = book.processes.get_mut(id) {
             process.told_to_stop = true;
         }
+        book.stops.push(*id);
     }
 
     /// Whether the process was asked to end.
@@ -236,10 +241,7 @@ impl Launcher for Fleet {
     }
 
     async fn stop(&self, shard: &ShardAttempt) -> PortResult<()> {
-        if self.alive(shard) && !self.told_to_stop(shard) {
-            self.tell_to_stop(shard);
-            self.book().stops.push(*shard);
-        }
+        self.tell_to_stop(shard);
         Ok(())
     }
 }

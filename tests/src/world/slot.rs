@@ -7,7 +7,7 @@ use super::truth::{Behaviour, CaseTruth, Collection, UnitTruth};
 use shared::domain::case::{CaseId, CaseResult, Failure};
 use shared::domain::id::LeaseId;
 use shared::domain::outcome::Outcome;
-use shared::domain::unit::{LeasedEntry, UnitEvent};
+use shared::domain::unit::{LeasedEntry, Selection, UnitEvent};
 use shared::wire::link::{LeaseReply, LeaseRequest, ResultsRequest};
 use std::sync::Arc;
 
@@ -175,11 +175,16 @@ impl Slot {
 
     fn collection_error(&self, holding: &mut Holding, leased: &LeasedEntry, unit: &UnitTruth) -> Ended {
         let case = CaseTruth { id: CaseId(unit.key.clone()), behaviour: Behaviour::Fails, duration_ms: 1 };
-        let keeps = leased.entry.selection.compile().keeps(&case.id);
-        let cases = if keeps { vec![case.id.clone()] } else { Vec::new() };
-        holding.events.push(UnitEvent::Announced { entry: leased.index, cases, deselected: 0 });
-        if keeps {
-            self.result(holding, leased, &case, Outcome::Errored);
+        // The cases that were asked for by name answer for the unit; otherwise it answers for itself.
+        let cases = match &leased.entry.selection {
+            Selection::Only(cases) => cases.clone(),
+            Selection::Except(cases) if cases.contains(&case.id) => Vec::new(),
+            Selection::All | Selection::Except(_) => vec![case.id.clone()],
+        };
+        let announced = cases.clone();
+        holding.events.push(UnitEvent::Announced { entry: leased.index, cases: announced, deselected: 0 });
+        for id in cases {
+            self.result(holding, leased, &CaseTruth { id, ..case.clone() }, Outcome::Errored);
         }
         self.finished(holding, leased);
         Ended::InOrder
