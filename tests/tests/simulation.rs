@@ -4,10 +4,7 @@
 //! `FLEETEST_SIM_SEED=7` plays seed 7 alone and prints what happened. A million:
 //! `FLEETEST_SIM_SEEDS=1000000 cargo test --release -p testkit --test simulation many_seeds -- --nocapture`
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking and prints its trace"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking and prints its trace")]
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

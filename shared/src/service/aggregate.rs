@@ -268,7 +268,9 @@ pub fn judge_job(run: &Run, job: &Job, queue: &Queue, shards: &[Shard], ledger: 
     match queue.stopped {
         Some(Stopped::FailFast) => return failed(),
         // A case that failed after the stop was given no other attempt: that is no judgement on it.
-        Some(why) if !queue.drained() || failures > 0 => return Judgement::because(stop_cause(why, run, job, shards)),
+        Some(why) if !queue.drained() || failures > 0 => {
+            return Judgement::because(stop_cause(why, run, job, shards));
+        }
         _ => {}
     }
     if let Some(cause) = &job.broken {

@@ -18,6 +18,9 @@ use shared::service::logs::LogHead;
 use shared::service::report::summary_key;
 use std::collections::BTreeMap;
 
+/// So many cases of a job are tried again, however much of it fails.
+const RETRIES_SURE: u64 = 25;
+
 /// What a job came to, for comparing two histories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobEnd {
@@ -108,7 +111,7 @@ impl Checker {
         let suite = self.floor.suites.iter().find(|suite| suite.name == job.spec.suite.name);
         let suite = suite.ok_or("an unknown suite")?;
         self.no_case_is_invented(suite, &picture.tally)?;
-        self.cases_are_true(job, suite, &picture.tally, trusted)?;
+        self.cases_are_true(job, suite, picture, trusted)?;
         self.verdict_is_true(judgement.verdict, code, &picture.tally, whole)
     }
 
@@ -143,8 +146,11 @@ impl Checker {
     }
 
     /// Each case that exists has an outcome that the truth allows; of a whole job, none is missing.
-    fn cases_are_true(&self, job: &Job, suite: &SuiteTruth, tally: &Tally, whole: bool) -> Found {
-        let retries = job.spec.suite.retries;
+    fn cases_are_true(&self, job: &Job, suite: &SuiteTruth, picture: &JobPicture, whole: bool) -> Found {
+        let tally = &picture.tally;
+        // A job in which very much fails stops trying again.
+        let spent = picture.queue.as_ref().is_some_and(|queue| queue.retried >= RETRIES_SURE);
+        let retries = if spent { None } else { Some(job.spec.suite.retries) };
         let id = ShardAttempt { run: job.run, job: job.no, shard: 1, attempt: 1 };
         for unit in &suite.units {
             let deaths = self.fleet.deaths_under(&id, &unit.key);
@@ -273,7 +279,13 @@ fn answers_for_itself(unit: &UnitTruth, tally: &Tally) -> bool {
 }
 
 /// Whether a case may have come to this. `deaths`: how often a runner died while it worked on the case's unit.
-fn case_is_true(truth: Behaviour, found: &CaseTally, retries: u32, whole: bool, deaths: u32) -> Found {
+fn case_is_true(
+    truth: Behaviour,
+    found: &CaseTally,
+    retries: Option<u32>,
+    whole: bool,
+    deaths: u32,
+) -> Found {
     let outcome = last(found);
     let attempts = u32::try_from(found.attempts.len()).unwrap_or(u32::MAX);
     for (number, outcome) in (1..).zip(&found.attempts) {
@@ -281,9 +293,9 @@ fn case_is_true(truth: Behaviour, found: &CaseTally, retries: u32, whole: bool, 
         let crashed = *outcome == Outcome::Crashed && (truth.outcome(number).is_none() || deaths >= 2);
         ensure(own || crashed, || format!("attempt {number} came to {outcome}"))?;
     }
-    if !whole || (outcome == Outcome::Crashed && deaths >= 2) {
+    let Some(retries) = retries.filter(|_| whole && !(outcome == Outcome::Crashed && deaths >= 2)) else {
         return Ok(());
-    }
+    };
     let due = match truth {
         Behaviour::Passes | Behaviour::Skipped => 1,
         Behaviour::Fails | Behaviour::TimesOut => retries + 1,
