@@ -280,9 +280,12 @@ impl JobPicture {
             put(index)?;
         }
         let (mut closed, mut active) = (0, 0);
+        let mut slots = BTreeSet::new();
         for lease in self.leases.values() {
             let held = lease.status == LeaseStatus::Active;
             active += u32::from(held);
+            let first = !held || slots.insert((lease.holder, lease.slot));
+            ensure(first, || format!("slot {} of {} has two leases", lease.slot, lease.holder))?;
             for entry in &lease.entries {
                 let done = matches!(entry.progress, Progress::Finished | Progress::Aborted)
                     || (!held && entry.progress != Progress::Waiting);

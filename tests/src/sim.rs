@@ -158,6 +158,7 @@ fn build(
     deliveries.connect(&services);
     if seeded {
         hub.set_service_deaths(scenario.service_deaths);
+        hub.set_slow_calls(scenario.slow_calls);
     }
     let floor = Arc::new(Floor {
         hub: Arc::clone(hub),
@@ -348,6 +349,7 @@ impl Play {
         self.world.hub.note(|| "from now on nothing goes wrong".to_owned());
         self.world.faults.stop();
         self.world.hub.set_service_deaths(0);
+        self.world.hub.set_slow_calls(0);
         self.world.floor.link.replace(LinkPlan::Calm);
         self.world.fleet.set_rates(Default::default());
     }

@@ -54,6 +54,7 @@ struct State {
     violations: Vec<String>,
     changed: Vec<Key>,
     service_deaths: u64,
+    slow_calls: u64,
 }
 
 /// What all tasks share: the seed's generator, the clock, the trace, and what was found wrong.
@@ -84,6 +85,7 @@ impl Hub {
             violations: Vec::new(),
             changed: Vec::new(),
             service_deaths: 0,
+            slow_calls: 0,
         };
         Arc::new(Self { clock: Arc::new(ManualClock::new(start)), state: Mutex::new(state) })
     }
@@ -159,6 +161,25 @@ impl Hub {
     /// Service processes die in so many of 1,000,000 steps.
     pub fn set_service_deaths(&self, per_million: u64) {
         self.state().service_deaths = per_million;
+    }
+
+    /// So many of 1,000 port calls take their time.
+    pub fn set_slow_calls(&self, per_mille: u64) {
+        self.state().slow_calls = per_mille;
+    }
+
+    /// What passes before a port call: others get a turn, and sometimes time goes by.
+    pub async fn pace(&self) {
+        self.turn().await;
+        let slow = {
+            let mut state = self.state();
+            let rate = state.slow_calls;
+            rate > 0 && state.random.chance(rate)
+        };
+        if slow {
+            let longest_ms = if self.chance(20) { 120_000 } else { 1_500 };
+            self.sleep(self.between(1, longest_ms)).await;
+        }
     }
 
     /// Starts a task.

@@ -3,9 +3,10 @@
 //! The document describes the current attempt only. A launch is *intended* (saved) before it is performed, and
 //! performing it twice starts one runner. What an older attempt says is refused.
 
-use super::id::{JobNo, RunId, ShardAttempt};
+use super::id::{JobNo, LeaseId, RunId, ShardAttempt};
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Life-cycle place of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,9 @@ pub struct Shard {
     pub slots: u32,
     /// Why the last attempt was lost.
     pub problem: Option<String>,
+    /// The lease that each slot was granted last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holding: BTreeMap<u32, LeaseId>,
     /// Attempts that may still compute although nobody waits for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to_stop: Vec<ToStop>,
@@ -113,6 +117,7 @@ impl Shard {
             boot_nonce: None,
             slots: 0,
             problem: None,
+            holding: BTreeMap::new(),
             to_stop: Vec::new(),
         }
     }
@@ -201,6 +206,17 @@ impl Shard {
         next
     }
 
+    /// A slot has a new lease, or none; asking is a sign of life too.
+    #[must_use]
+    pub fn holds(&self, slot: u32, lease: Option<LeaseId>, clocks: &Clocks, now: Timestamp) -> Self {
+        let mut next = self.heartbeat(clocks, now);
+        match lease {
+            Some(lease) => next.holding.insert(slot, lease),
+            None => next.holding.remove(&slot),
+        };
+        next
+    }
+
     /// Whether the current attempt is past its deadline.
     #[must_use]
     pub fn overdue(&self, now: Timestamp) -> bool {
@@ -215,6 +231,7 @@ impl Shard {
         next.boot_nonce = None;
         next.handle = None;
         next.slots = 0;
+        next.holding.clear();
         if self.id.attempt >= clocks.launch_limit {
             next.status = ShardStatus::Failed;
         } else {

@@ -59,7 +59,7 @@ impl Services {
         for (job, summary) in jobs.iter().zip(&summary.jobs) {
             let observed = self.job_records(&spec, job, summary, &mut renderers).await?;
             if let Some(observed) = observed {
-                self.learn(&spec.project, &job.spec.name, observed).await?;
+                self.learn(&spec.project, job, observed).await?;
             }
         }
         for (name, mut renderer) in renderers {

@@ -33,6 +33,8 @@ pub struct Scenario {
     pub launch_rates: LaunchRates,
     /// Deaths of service processes, per million steps.
     pub service_deaths: u64,
+    /// Slow port calls, per thousand.
+    pub slow_calls: u64,
     /// How many of 1,000 ends of runners are told of.
     pub events_told: u64,
     /// Mean time between troubles of runners, in milliseconds; 0 for none.
@@ -71,6 +73,7 @@ impl Scenario {
                 slow: launch(40),
             },
             service_deaths: launch(600),
+            slow_calls: random.below(2) * random.below(30),
             events_told: if random.chance(300) { 0 } else { random.below(1_001) },
             chaos_ms: if mood == 0 { 0 } else { random.below(120_000) + 10_000 },
             cancel_at_ms: random.chance(100).then(|| random.below(120_000)),
@@ -114,6 +117,7 @@ impl Scenario {
             link_rate: 0,
             launch_rates: LaunchRates::default(),
             service_deaths: 0,
+            slow_calls: 0,
             events_told: 1_000,
             chaos_ms: 0,
             cancel_at_ms: None,

@@ -83,7 +83,7 @@ impl Store for Watched<dyn Store> {
 #[async_trait]
 impl Store for Turning<dyn Store> {
     async fn load(&self, key: &Key, now: Timestamp) -> PortResult<Option<Document>> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         self.inner.load(key, now).await
     }
 
@@ -95,17 +95,17 @@ impl Store for Turning<dyn Store> {
         limit: usize,
         now: Timestamp,
     ) -> PortResult<Page> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         self.inner.query(partition, prefix, after, limit, now).await
     }
 
     async fn query_index(&self, name: &str, upto: &str, limit: usize) -> PortResult<Vec<Key>> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         self.inner.query_index(name, upto, limit).await
     }
 
     async fn commit(&self, writes: Vec<Write>) -> PortResult<()> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         self.inner.commit(writes).await
     }
 }
@@ -113,28 +113,28 @@ impl Store for Turning<dyn Store> {
 #[async_trait]
 impl Blobs for Turning<dyn Blobs> {
     async fn put(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         self.hub.note(|| format!("put {key}"));
         self.inner.put(key, bytes).await
     }
 
     async fn put_absent(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         self.inner.put_absent(key, bytes).await
     }
 
     async fn fetch(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Vec<u8>> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         self.inner.fetch(key, range).await
     }
 
     async fn list(&self, prefix: &str) -> PortResult<Vec<String>> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         self.inner.list(prefix).await
     }
 
     async fn delete(&self, key: &str) -> PortResult<()> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         self.inner.delete(key).await
     }
 }
@@ -142,19 +142,19 @@ impl Blobs for Turning<dyn Blobs> {
 #[async_trait]
 impl Launcher for Turning<dyn Launcher> {
     async fn launch(&self, order: &LaunchOrder) -> PortResult<String> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         let answer = self.inner.launch(order).await;
-        self.hub.turn().await;
+        self.hub.pace().await;
         answer
     }
 
     async fn describe(&self, shard: &ShardAttempt) -> PortResult<RunnerState> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         self.inner.describe(shard).await
     }
 
     async fn stop(&self, shard: &ShardAttempt) -> PortResult<()> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         self.inner.stop(shard).await
     }
 }
@@ -162,7 +162,7 @@ impl Launcher for Turning<dyn Launcher> {
 #[async_trait]
 impl Queue for Turning<dyn Queue> {
     async fn send(&self, wake: Wake, delay_ms: u64) -> PortResult<()> {
-        self.hub.turn().await;
+        self.hub.pace().await;
         self.inner.send(wake, delay_ms).await
     }
 }
