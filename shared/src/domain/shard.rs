@@ -3,9 +3,10 @@
 //! The document describes the current attempt only. A launch is *intended* (saved) before it is performed, and
 //! performing it twice starts one runner. What an older attempt says is refused.
 
-use super::id::{JobNo, RunId, ShardAttempt};
+use super::id::{JobNo, LeaseId, RunId, ShardAttempt};
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Life-cycle place of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,21 @@ pub struct Shard {
     pub slots: u32,
     /// Why the last attempt was lost.
     pub problem: Option<String>,
+    /// The lease that each slot was granted last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holding: BTreeMap<u32, LeaseId>,
+    /// Attempts that may still compute although nobody waits for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to_stop: Vec<ToStop>,
+}
+
+/// An attempt whose compute must be seen to be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToStop {
+    /// The attempt.
+    pub attempt: u32,
+    /// Asking once is enough from then on; before, a launch that is under way may still start it.
+    pub until: Timestamp,
 }
 
 /// Why a shard refuses.
@@ -101,6 +117,8 @@ impl Shard {
             boot_nonce: None,
             slots: 0,
             problem: None,
+            holding: BTreeMap::new(),
+            to_stop: Vec::new(),
         }
     }
 
@@ -152,7 +170,8 @@ impl Shard {
         clocks: &Clocks,
         now: Timestamp,
     ) -> Result<Self, ShardRejected> {
-        if self.id != id || !self.live() {
+        // Wanted again after a launch of which no answer came: the runner that comes forward is its proof.
+        if self.id != id || self.over() {
             return Err(ShardRejected::Fenced);
         }
         if self.boot_nonce.as_deref().is_some_and(|first| first != nonce) {
@@ -187,6 +206,17 @@ impl Shard {
         next
     }
 
+    /// A slot has a new lease, or none; asking is a sign of life too.
+    #[must_use]
+    pub fn holds(&self, slot: u32, lease: Option<LeaseId>, clocks: &Clocks, now: Timestamp) -> Self {
+        let mut next = self.heartbeat(clocks, now);
+        match lease {
+            Some(lease) => next.holding.insert(slot, lease),
+            None => next.holding.remove(&slot),
+        };
+        next
+    }
+
     /// Whether the current attempt is past its deadline.
     #[must_use]
     pub fn overdue(&self, now: Timestamp) -> bool {
@@ -201,6 +231,7 @@ impl Shard {
         next.boot_nonce = None;
         next.handle = None;
         next.slots = 0;
+        next.holding.clear();
         if self.id.attempt >= clocks.launch_limit {
             next.status = ShardStatus::Failed;
         } else {
@@ -217,6 +248,30 @@ impl Shard {
         let mut next = self.clone();
         next.status = ShardStatus::Finished;
         next
+    }
+
+    /// Remembers that the compute of `of`, the shard as it was, is to be seen gone.
+    #[must_use]
+    pub fn stopping(mut self, of: &Self, now: Timestamp) -> Self {
+        let starting = of.status == ShardStatus::Launching && of.handle.is_none();
+        let until = if starting { of.deadline } else { now };
+        if of.started_at.is_some() && self.to_stop.iter().all(|other| other.attempt != of.id.attempt) {
+            self.to_stop.push(ToStop { attempt: of.id.attempt, until });
+        }
+        self
+    }
+
+    /// Forgets an attempt whose compute is gone for sure.
+    #[must_use]
+    pub fn stopped(mut self, attempt: u32) -> Self {
+        self.to_stop.retain(|other| other.attempt != attempt);
+        self
+    }
+
+    /// Whether no compute of it can be left.
+    #[must_use]
+    pub fn at_rest(&self) -> bool {
+        self.over() && self.to_stop.is_empty()
     }
 }
 

@@ -80,6 +80,9 @@ pub struct Entry {
     /// How many runners or driver processes died while running it.
     #[serde(default)]
     pub crashes: u32,
+    /// How many of those were deaths of the whole runner, for which the test need not be the reason.
+    #[serde(default)]
+    pub runner_deaths: u32,
     /// Whether its cases are planned already, because an earlier entry announced them; then the selection
     /// is `Only`, and a case that collection no longer finds still gets its final outcome.
     #[serde(default)]
@@ -105,6 +108,7 @@ impl Entry {
             alone: false,
             careful: false,
             crashes: 0,
+            runner_deaths: 0,
             promised: false,
             previous: Vec::new(),
             predicted_ms,

@@ -6,6 +6,7 @@
 use super::repository::{
     Commit, Stored, job_key, load_queue, load_run, load_shards, queue_key, run_key, shard_key,
 };
+use super::submit::open_entry;
 use super::{ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::proof::Ledger;
@@ -131,18 +132,22 @@ impl Services {
         let now = self.clock.now();
         let patience = job.finished_at.unwrap_or(now).plus_ms(RETIRE_MS);
         for shard in load_shards(self.store.as_ref(), job.run, job.no, now).await? {
-            if shard.value.over() || (shard.value.status == ShardStatus::Running && now < patience) {
+            if now < patience && matches!(shard.value.status, ShardStatus::Running | ShardStatus::Finished) {
                 continue;
             }
-            let mut commit = Commit::new();
-            let key = shard_key(job.run, job.no, shard.value.id.shard);
-            commit.replace(key, shard.version, &shard.value.finished())?;
-            match commit.perform(self.store.as_ref()).await {
-                Ok(()) | Err(PortError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
+            if shard.value.over() {
+                self.stop_leftovers(shard).await?;
+                continue;
             }
-            if shard.value.live() {
-                drop(self.launcher.stop(&shard.value.id).await);
+            let next = shard.value.finished().stopping(&shard.value, now);
+            let mut commit = Commit::new();
+            commit.replace(shard_key(job.run, job.no, next.id.shard), shard.version, &next)?;
+            match commit.perform(self.store.as_ref()).await {
+                Ok(()) => {
+                    self.stop_leftovers(Stored { value: next, version: shard.version + 1 }).await?;
+                }
+                Err(PortError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
@@ -171,14 +176,18 @@ impl Services {
         }
         let mut next = run.value.clone();
         next.status = RunStatus::Finished;
-        next.finished_at = Some(now);
+        // From the jobs, not from the clock: whoever writes the reports of this run writes the same.
+        next.finished_at =
+            Some(jobs.iter().filter_map(|job| job.finished_at).max().unwrap_or(next.queued_at));
         next.judgement = Some(match &next.cancel {
             Some(cause) if jobs.is_empty() => Judgement::because(cause.clone()),
             _ => judge(&jobs),
         });
         self.write_reports(&next, &jobs).await?;
         let mut commit = Commit::new();
-        commit.put(run_key(id), Condition::Version(run.version), &next, None)?;
+        // The sweep goes on looking at it until no compute of it is left.
+        let index = if self.at_rest(&jobs).await? { None } else { Some(open_entry(&next)) };
+        commit.put(run_key(id), Condition::Version(run.version), &next, index)?;
         match commit.perform(store).await {
             Ok(()) => {}
             // A cancel came in between, or someone else closed it: the next pass sees which.
@@ -190,6 +199,41 @@ impl Services {
         }
         self.notice(id, Notice::Finished);
         Ok(())
+    }
+
+    /// Looks after what is left running of a finished run, and takes it out of the index when that is nothing.
+    pub(crate) async fn rest(&self, id: RunId) -> ServiceResult<()> {
+        let now = self.clock.now();
+        let Some(run) = load_run(self.store.as_ref(), id, now).await? else {
+            return Ok(());
+        };
+        if run.value.status != RunStatus::Finished {
+            return Ok(());
+        }
+        let jobs: Vec<Job> = self.jobs(id, now).await?.into_iter().map(|job| job.value).collect();
+        for job in &jobs {
+            self.retire(job).await?;
+        }
+        if !self.at_rest(&jobs).await? {
+            return Ok(());
+        }
+        let mut commit = Commit::new();
+        commit.put(run_key(id), Condition::Version(run.version), &run.value, None)?;
+        match commit.perform(self.store.as_ref()).await {
+            Ok(()) | Err(PortError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn at_rest(&self, jobs: &[Job]) -> ServiceResult<bool> {
+        let now = self.clock.now();
+        for job in jobs {
+            let shards = load_shards(self.store.as_ref(), job.run, job.no, now).await?;
+            if !shards.iter().all(|shard| shard.value.at_rest()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Everything that was accepted for a job, added up again.
@@ -225,7 +269,10 @@ pub fn judge_job(run: &Run, job: &Job, queue: &Queue, shards: &[Shard], ledger: 
     };
     match queue.stopped {
         Some(Stopped::FailFast) => return failed(),
-        Some(why) if !queue.drained() => return Judgement::because(stop_cause(why, run, job, shards)),
+        // A case that failed after the stop was given no other attempt: that is no judgement on it.
+        Some(why) if !queue.drained() || failures > 0 => {
+            return Judgement::because(stop_cause(why, run, job, shards));
+        }
         _ => {}
     }
     if let Some(cause) = &job.broken {

@@ -41,7 +41,8 @@ impl Services {
         let id = caller.id;
         let shard = self.admit(caller, now).await?;
         let mut commit = Commit::new();
-        commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &shard.value.finished())?;
+        let finished = shard.value.finished().stopping(&shard.value, now);
+        commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &finished)?;
         if let RunnerEnd::Broken { cause } = end {
             let job: Option<Stored<Job>> = load(self.store.as_ref(), &job_key(id.run, id.job), now).await?;
             if let Some(mut job) = job.filter(|job| job.value.status == JobStatus::Running) {

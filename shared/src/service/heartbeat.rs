@@ -2,7 +2,7 @@
 
 use super::repository::{Commit, load_queue, load_run, shard_key};
 use super::token::Caller;
-use super::{ServiceResult, Services};
+use super::{DECISIONS, ServiceResult, Services};
 use crate::ports::PortError;
 use crate::wire::link::{Command, HeartbeatReply};
 
@@ -14,15 +14,18 @@ impl Services {
     pub async fn heartbeat(&self, caller: &Caller) -> ServiceResult<HeartbeatReply> {
         let now = self.clock.now();
         let store = self.store.as_ref();
-        let shard = self.admit(caller, now).await?;
-        let mut commit = Commit::new();
         let id = caller.id;
-        let next = shard.value.heartbeat(&self.settings.clocks, now);
-        commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
-        match commit.perform(store).await {
-            // Someone else wrote the shard in between: the next heartbeat, or the fence, will tell.
-            Ok(()) | Err(PortError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
+        for _ in 0..DECISIONS {
+            let shard = self.admit(caller, now).await?;
+            let next = shard.value.heartbeat(&self.settings.clocks, now);
+            let mut commit = Commit::new();
+            commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
+            match commit.perform(store).await {
+                Ok(()) => break,
+                // Someone else wrote the shard in between: a slot of this runner, or the fence.
+                Err(PortError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let cancelled = load_run(store, id.run, now).await?.is_none_or(|run| run.value.cancel.is_some());
         let stopped =

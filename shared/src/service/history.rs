@@ -8,6 +8,7 @@ use super::{ServiceResult, Services};
 use crate::domain::id::ProjectId;
 use crate::domain::predict::Details;
 use crate::domain::queue::lease::Lease;
+use crate::domain::run::Job;
 use crate::domain::statistics::{KEEP_RUNS, SuiteHead, SuiteStats, UnitDetail, UnitPage};
 use crate::domain::unit::UnitEvent;
 use crate::ports::{COMMIT_LIMIT, Condition, Key};
@@ -103,17 +104,23 @@ impl Services {
         Ok(UnitDetail::from_pages(pages))
     }
 
-    /// Turns what a finished job showed into history.
+    /// Turns what a finished job showed into history, once for each run.
     pub(crate) async fn learn(
         &self,
         project: &ProjectId,
-        job: &str,
+        job: &Job,
         observed: Observed,
     ) -> ServiceResult<()> {
         if !self.settings.keep_history {
             return Ok(());
         }
+        let (run, job) = (job.run, job.spec.name.as_str());
         let mut history = self.suite_history(project, job).await?;
+        // The head is written last: a run that is in it was learned from, whole.
+        if history.head.last_run == Some(run) {
+            return Ok(());
+        }
+        history.head.last_run = Some(run);
         if observed.whole {
             history.age(KEEP_RUNS);
         }

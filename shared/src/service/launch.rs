@@ -79,7 +79,8 @@ impl Services {
         let mut commit = Commit::new();
         commit.replace(key(), version, &next)?;
         match commit.perform(store).await {
-            // The runner may have come forward already; its session is the better truth.
+            // The runner may have come forward already; its session is the better truth. If the shard is over,
+            // the attempt waits in its list of what to stop.
             Ok(()) | Err(PortError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -17,7 +17,7 @@ use crate::domain::run::{Job, ManifestInfo};
 use crate::domain::shard::Shard;
 use crate::domain::time::Timestamp;
 use crate::domain::unit::{Entry, LeasedEntry, UnitEvent};
-use crate::ports::{Notice, Topic};
+use crate::ports::{Notice, PortError, Topic};
 use crate::wire::link::{LeaseReply, LeaseRequest, ReleaseRequest, ResultsReply, ResultsRequest};
 use std::collections::BTreeMap;
 
@@ -65,6 +65,7 @@ impl Services {
         if let Some(reply) = self.repeated(caller, request, &scene).await? {
             return Ok(reply);
         }
+        self.end_orphan(caller, request, &scene).await?;
         let part = match &request.finished {
             Some(finished) => self.prepare(caller, &scene, finished, true).await?,
             None => None,
@@ -75,7 +76,9 @@ impl Services {
             return Ok(if queue.settled() || queue.stopped.is_some() { LeaseReply::Done } else { wait });
         }
         let after = grant.as_ref().map_or_else(|| queue.clone(), |grant| grant.queue.clone());
-        self.save(caller, &scene, &after, part.as_ref(), grant.as_ref()).await?;
+        let lease = grant.as_ref().map(|grant| grant.lease.id);
+        let shard = scene.shard.value.holds(request.slot, lease, &self.settings.clocks, scene.now);
+        self.save(&scene, &after, part.as_ref(), Some((grant.as_ref(), &shard))).await?;
         if let Some(part) = &part {
             let events = request.finished.as_ref().map_or(&[][..], |finished| &finished.events);
             self.tell(caller, part, events, &after).await;
@@ -110,7 +113,7 @@ impl Services {
             return Ok(ResultsReply { next_part });
         };
         let after = part.accepted.queue.clone();
-        self.save(caller, &scene, &after, Some(&part), None).await?;
+        self.save(&scene, &after, Some(&part), None).await?;
         self.tell(caller, &part, &request.events, &after).await;
         Ok(ResultsReply { next_part })
     }
@@ -277,15 +280,36 @@ impl Services {
         Ok(queue.grant(&window, &ask))
     }
 
+    /// A slot that asks anew does not know of the lease that it holds: the request for it was delayed, and
+    /// answered to nobody. Without this the lease would stay open as long as its runner lives.
+    async fn end_orphan(&self, caller: &Caller, request: &LeaseRequest, scene: &Scene) -> ServiceResult<()> {
+        let Some(held) = scene.shard.value.holding.get(&request.slot).copied() else {
+            return Ok(());
+        };
+        if request.finished.as_ref().is_some_and(|finished| finished.lease == held) {
+            return Ok(());
+        }
+        let id = caller.id;
+        let key = lease_key(id.run, id.job, held);
+        let lease: Option<Stored<Lease>> = load(self.store.as_ref(), &key, scene.now).await?;
+        if lease.is_none_or(|lease| lease.value.status != LeaseStatus::Active) {
+            return Ok(());
+        }
+        let reason = "its slot asked for another lease";
+        self.end_lease(id.run, id.job, held, Ending::Release, reason).await?;
+        // What was read is stale now.
+        Err(PortError::Conflict { port: "store", subject: key.to_string() }.into())
+    }
+
+    /// Commits what changes; a request for work also says what the shard is from now on.
     async fn save(
         &self,
-        caller: &Caller,
         scene: &Scene,
         after: &Queue,
         part: Option<&Part>,
-        grant: Option<&Grant>,
+        asked: Option<(Option<&Grant>, &Shard)>,
     ) -> ServiceResult<()> {
-        let id = caller.id;
+        let id = scene.shard.value.id;
         let mut commit = Commit::new();
         commit.replace(queue_key(id.run, id.job), scene.queue.version, after)?;
         if let Some(Part { lease, accepted }) = part {
@@ -295,9 +319,11 @@ impl Services {
             let appended = accepted.appended.clone();
             self.append_entries(&mut commit, at, scene.queue.value.len, appended, &unique).await?;
         }
-        if let Some(grant) = grant {
+        if let Some((_, shard)) = asked {
             // A runner that was lost in between must not be granted anything.
-            commit.check(shard_key(id.run, id.job, id.shard), scene.shard.version);
+            commit.replace(shard_key(id.run, id.job, id.shard), scene.shard.version, shard)?;
+        }
+        if let Some((Some(grant), _)) = asked {
             commit.create(lease_key(id.run, id.job, grant.lease.id), &grant.lease)?;
         }
         commit.perform(self.store.as_ref()).await?;

@@ -4,7 +4,7 @@
 //! between is healed by `recover`, which ends every active lease whose holder is not the shard's current
 //! running attempt.
 
-use super::repository::{Commit, load_leases, load_queue, load_shard, load_shards, shard_key};
+use super::repository::{Commit, Stored, load_leases, load_queue, load_shard, load_shards, shard_key};
 use super::{DECISIONS, ServiceResult, Services};
 use crate::domain::id::{JobNo, RunId, ShardAttempt};
 use crate::domain::queue::close::Ending;
@@ -44,6 +44,7 @@ impl Services {
             return Ok(());
         };
         self.runner_lost(id, LossKind::Died, reason).await?;
+        self.forget_leftover(id).await?;
         self.wake(Topic::Aggregate, id.run, 0).await;
         Ok(())
     }
@@ -80,6 +81,7 @@ impl Services {
         // A job that needs no more work needs no new runner either.
         let next: Shard =
             if stopped { shard.value.finished() } else { shard.value.lost(clocks, now, reason) };
+        let next = if kind == LossKind::Died { next } else { next.stopping(&shard.value, now) };
         let mut commit = Commit::new();
         commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
         commit.perform(store).await?;
@@ -122,6 +124,9 @@ impl Services {
                 self.overdue(&shard.value).await?;
             }
         }
+        for shard in load_shards(store, run, job, now).await? {
+            self.stop_leftovers(shard).await?;
+        }
         let open = load_queue(store, run, job, now).await?.is_some_and(|queue| queue.value.open_leases > 0);
         if !open {
             return Ok(());
@@ -154,8 +159,48 @@ impl Services {
             RunnerState::Running => (LossKind::Silent, "it stopped sending heartbeats".to_owned()),
             RunnerState::Unknown => (LossKind::Silent, "it vanished".to_owned()),
         };
-        // No compute outlives its lease: a runner that only fell silent is ended.
-        drop(self.launcher.stop(&shard.id).await);
         self.runner_lost(shard.id, kind, &reason).await
+    }
+
+    /// Ends the compute of attempts that nobody waits for; what cannot be ended now is ended by a later pass.
+    pub(crate) async fn stop_leftovers(&self, shard: Stored<Shard>) -> ServiceResult<()> {
+        let now = self.clock.now();
+        let mut next = shard.value.clone();
+        for left in &shard.value.to_stop {
+            let id = ShardAttempt { attempt: left.attempt, ..shard.value.id };
+            let stopped = self.launcher.stop(&id).await.is_ok();
+            if stopped && left.until <= now {
+                next = next.stopped(left.attempt);
+            }
+        }
+        if next == shard.value {
+            return Ok(());
+        }
+        let id = next.id;
+        let mut commit = Commit::new();
+        commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
+        match commit.perform(self.store.as_ref()).await {
+            Ok(()) | Err(PortError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes note that the compute of an attempt is gone.
+    async fn forget_leftover(&self, id: ShardAttempt) -> ServiceResult<()> {
+        let now = self.clock.now();
+        let Some(shard) = load_shard(self.store.as_ref(), id, now).await? else {
+            return Ok(());
+        };
+        let next = shard.value.clone().stopped(id.attempt);
+        if next == shard.value {
+            return Ok(());
+        }
+        let mut commit = Commit::new();
+        commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
+        match commit.perform(self.store.as_ref()).await {
+            // It is asked to stop once more, which is harmless.
+            Ok(()) | Err(PortError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -61,7 +61,7 @@ impl Services {
                     |record: &CaseRecord| each(&mut renderers, |renderer| renderer.case(summary, record));
                 let observed = self.job_records(&spec, job, summary, &mut show).await?;
                 if let Some(observed) = observed {
-                    self.learn(&spec.project, &job.spec.name, observed).await?;
+                    self.learn(&spec.project, job, observed).await?;
                 }
             }
             each(&mut renderers, |renderer| renderer.finish())?;

@@ -40,6 +40,7 @@ impl Services {
             }
         }
         self.launch(run).await?;
-        self.aggregate(run).await
+        self.aggregate(run).await?;
+        self.rest(run).await
     }
 }

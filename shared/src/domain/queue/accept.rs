@@ -242,7 +242,7 @@ impl<'a> Step<'a> {
         let index = held.index;
         let mut leftover = self.seen.get(&index).cloned().unwrap_or_default();
         leftover.suspect = suspect.cloned().or(leftover.suspect);
-        self.replace(at, &leftover, Ending::Crash, reason)?;
+        self.replace(at, &leftover, Ending::Abort, reason)?;
         self.held(at)?.progress = Progress::Aborted;
         Ok(())
     }

@@ -20,8 +20,10 @@ pub enum Ending {
     Release,
     /// Its runner is gone for reasons outside: nobody is to blame.
     Loss,
-    /// Its runner's process was seen to die: what it ran is suspect.
+    /// Its runner's process was seen to die: what it ran is suspect, but so is the machine.
     Crash,
+    /// The driver's process died under a runner that lives: what it ran is to blame.
+    Abort,
 }
 
 /// What is known of an entry that was begun and not finished.
@@ -120,9 +122,15 @@ impl Step<'_> {
         self.queue.superseded += 1;
         self.append_retry(at)?;
         let mut next = remainder(body, leftover);
-        if ending == Ending::Crash {
+        if matches!(ending, Ending::Crash | Ending::Abort) {
             next.crashes += 1;
+            next.runner_deaths += u32::from(ending == Ending::Crash);
+        }
+        // One death of a runner is no proof against a test: machines are taken away.
+        if ending == Ending::Abort || (ending == Ending::Crash && next.runner_deaths > 1) {
             self.blame(&mut next, index, leftover, reason);
+        }
+        if matches!(ending, Ending::Crash | Ending::Abort) {
             next.alone = true;
             next.careful = true;
         }
@@ -165,19 +173,18 @@ impl Step<'_> {
 
     fn blame_unit(&mut self, next: &mut Entry, index: u32, body: &Entry, reason: &str) {
         let unit = CaseId(body.unit.clone());
-        if body.promised {
-            let planned = match &body.selection {
-                Selection::Only(cases) => cases.clone(),
-                Selection::All | Selection::Except(_) => Vec::new(),
-            };
-            for case in planned {
-                self.settle(Outcome::Crashed, false);
-                self.lease.verdicts.push(crashed(body, index, case, reason));
-            }
-        } else {
-            self.queue.counts.announce(1);
+        // Parts of one unit answer for different cases, so that no two of them blame the same.
+        let guilty = match &body.selection {
+            Selection::Only(cases) => cases.clone(),
+            Selection::Except(cases) if cases.contains(&unit) => Vec::new(),
+            Selection::All | Selection::Except(_) => vec![unit],
+        };
+        if !body.promised {
+            self.queue.counts.announce(guilty.len() as u64);
+        }
+        for case in guilty {
             self.settle(Outcome::Crashed, false);
-            self.lease.verdicts.push(crashed(body, index, unit, reason));
+            self.lease.verdicts.push(crashed(body, index, case, reason));
         }
         next.selection = Selection::Only(Vec::new());
     }
@@ -200,6 +207,7 @@ impl Step<'_> {
             alone: true,
             careful: false,
             crashes: 0,
+            runner_deaths: 0,
             promised: true,
             previous,
             predicted_ms,

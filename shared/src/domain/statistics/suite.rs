@@ -4,6 +4,7 @@ use super::blend;
 use super::case::CaseStats;
 use super::paging::paginate;
 use crate::domain::case::CaseId;
+use crate::domain::id::RunId;
 use crate::domain::report::CaseRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,6 +54,9 @@ impl UnitStats {
 /// The small document that is read first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SuiteHead {
+    /// The run that was learned from last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<RunId>,
     /// Whole runs of the suite so far; runs of a part do not count.
     pub run_no: u32,
     /// Pages of unit statistics.

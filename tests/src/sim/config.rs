@@ -1,0 +1,37 @@
+//! The environment of a simulation test, read here and nowhere else.
+
+#![expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
+
+/// What a test run was asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SimConfig {
+    /// How many seeds to play (`FLEETEST_SIM_SEEDS`).
+    pub seeds: u64,
+    /// The only seed to play, with its trace (`FLEETEST_SIM_SEED`).
+    pub replay: Option<u64>,
+}
+
+/// Seeds played if nothing else is said.
+pub const DEFAULT_SEEDS: u64 = 300;
+
+impl SimConfig {
+    /// From the environment.
+    ///
+    /// # Errors
+    /// If a variable is set and is no number.
+    pub fn from_env() -> Result<Self, String> {
+        Ok(Self {
+            seeds: number("FLEETEST_SIM_SEEDS")?.unwrap_or(DEFAULT_SEEDS),
+            replay: number("FLEETEST_SIM_SEED")?,
+        })
+    }
+}
+
+fn number(name: &str) -> Result<Option<u64>, String> {
+    match std::env::var(name) {
+        Ok(text) => {
+            text.parse().map(Some).map_err(|error| format!("`{name}` is `{text}`, no number: {error}"))
+        }
+        Err(_) => Ok(None),
+    }
+}
