@@ -1,6 +1,6 @@
 //! Closing what a host that died has left open, and forgetting what is too old.
 
-use super::repository::{OPEN_RUNS, load_shards, partition};
+use super::repository::{OPEN_RUNS, load_run, load_shards, partition};
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::run::JobStatus;
@@ -24,8 +24,13 @@ impl Services {
             let Some(run) = key.partition.strip_prefix("run#").and_then(|id| id.parse::<RunId>().ok()) else {
                 continue;
             };
-            self.close_one(run).await?;
-            closed.push(run);
+            let stored = load_run(self.store.as_ref(), run, self.clock.now()).await?;
+            if stored.is_some_and(|run| run.value.judgement.is_some()) {
+                self.rest(run).await?;
+            } else {
+                self.close_one(run).await?;
+                closed.push(run);
+            }
         }
         Ok(closed)
     }
@@ -47,7 +52,7 @@ impl Services {
                 }
             }
             self.sweep_run(run).await?;
-            let open = super::repository::load_run(self.store.as_ref(), run, now)
+            let open = load_run(self.store.as_ref(), run, now)
                 .await?
                 .is_some_and(|run| run.value.judgement.is_none());
             if !open {
