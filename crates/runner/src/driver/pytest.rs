@@ -6,6 +6,7 @@
 //! nothing. Its invariant: whatever the tests do to their processes, each announced case gets one result.
 
 mod chatter;
+mod config;
 mod interpreter;
 mod lane;
 mod notice;
@@ -31,7 +32,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Runs suites whose framework is pytest 7 or later.
 ///
-/// `FLEETEST_PYTHON` (or `PYTHON`) in the job's environment names the interpreter; `FLEETEST_PYTEST_FORK=0`
+/// `FLEETEST_PYTHON`, in the job's or the user's environment (or `PYTHON` in the job's), names the interpreter; `FLEETEST_PYTEST_FORK=0`
 /// makes each slot a process of its own that starts pytest anew.
 ///
 /// Dropping the driver lets the project close its pytest session; [`Driver::stop`] kills everything.
@@ -105,7 +106,7 @@ impl Shared {
     }
 
     fn start_zygote(&self) -> Result<(Arc<Zygote>, Found), DriverError> {
-        let interpreters = interpreter::candidates(&self.ctx.root, &self.ctx.env);
+        let interpreters = interpreter::candidates(&self.ctx.root, &config::with_inherited(&self.ctx.env));
         let newborn = Zygote::spawn(&self.ctx, &interpreters, self.mode)?;
         let zygote = newborn.zygote();
         self.zygotes().started.push(Arc::downgrade(&zygote));
