@@ -102,34 +102,10 @@ impl Account {
     pub(crate) fn parse(json: &[u8]) -> Self {
         let account: Self = serde_json::from_slice(json).expect("the report is JSON of the documented form");
         assert_eq!((account.schema.as_str(), account.complete), ("fleetest.report/1", true));
-        for (counts, cases) in account
-            .jobs
-            .iter()
-            .map(|job| (job.counts, account.cases_of(&job.name)))
-            .chain([(account.run.counts, account.cases.iter().collect())])
-        {
-            assert_eq!(counts.settled() + counts.outstanding, counts.planned, "{counts:?}");
-            assert_eq!(counts.settled(), cases.len() as u64, "each settled case is listed once: {counts:?}");
-            let with = |outcome: &str| cases.iter().filter(|case| case.outcome == outcome).count() as u64;
-            assert_eq!(
-                (
-                    counts.passed,
-                    counts.failed,
-                    counts.errored,
-                    counts.skipped,
-                    counts.timed_out,
-                    counts.crashed
-                ),
-                (
-                    with("passed"),
-                    with("failed"),
-                    with("errored"),
-                    with("skipped"),
-                    with("timed_out"),
-                    with("crashed")
-                )
-            );
+        for job in &account.jobs {
+            job.counts.check(&account.cases_of(&job.name));
         }
+        account.run.counts.check(&account.cases.iter().collect::<Vec<_>>());
         let mut ids: Vec<(u32, &str)> =
             account.cases.iter().map(|case| (case.job, case.id.as_str())).collect();
         ids.sort_unstable();
@@ -224,12 +200,32 @@ impl Account {
 }
 
 impl Counts {
+    /// They add up, and to what is listed: what was announced and did not end stands there as `not_run`.
+    fn check(self, cases: &[&Case]) {
+        assert_eq!(self.settled() + self.outstanding, self.planned, "{self:?}");
+        let (open, ended): (Vec<&Case>, Vec<&Case>) = cases.iter().partition(|case| case.is_open());
+        assert_eq!((ended.len() as u64, open.len() as u64), (self.settled(), self.outstanding), "{self:?}");
+        let with = |outcome: &str| ended.iter().filter(|case| case.outcome == outcome).count() as u64;
+        assert_eq!(
+            [self.passed, self.failed, self.errored, self.skipped, self.timed_out, self.crashed],
+            ["passed", "failed", "errored", "skipped", "timed_out", "crashed"].map(with)
+        );
+        let flaky = ended.iter().filter(|case| case.flaky.is_some()).count() as u64;
+        assert_eq!(self.flaky, flaky);
+    }
+
     fn settled(self) -> u64 {
         self.passed + self.failed + self.errored + self.skipped + self.timed_out + self.crashed
     }
 }
 
 impl Case {
+    /// Whether the run ended before it had a result.
+    pub(crate) fn is_open(&self) -> bool {
+        let last = self.attempts.last().and_then(|last| last.failure.as_ref());
+        last.is_some_and(|failure| failure.kind == "not_run")
+    }
+
     /// The failure of its last attempt.
     pub(crate) fn failure(&self) -> &Failure {
         self.attempts.last().and_then(|last| last.failure.as_ref()).expect("a red case says why")

@@ -8,7 +8,8 @@ use std::process::Command;
 #[test]
 fn a_filter_runs_what_it_matches_and_nothing_else() {
     let stage = Stage::of("zoo");
-    let ended = stage.run(&["--suite=unit", "--filter", "words and not '*[it*'", "--retries=0"]);
+    let ended =
+        stage.run(&["--suite=unit", "--filter", "test_kinds.py::test_words* and not '*[it*'", "--retries=0"]);
     let account = ended.judged(0);
     assert_eq!(account.run.counts.planned, 5);
     assert!(account.ids().iter().all(|id| id.contains("test_words")), "{:?}", account.ids());
@@ -26,7 +27,7 @@ fn rerun_lines(stderr: &str) -> Vec<String> {
 #[test]
 fn the_line_under_a_failure_reruns_exactly_that_case() {
     let stage = Stage::of("zoo");
-    for (suite, chosen) in [("unit", "fail or words"), ("rust", "tests"), ("checks", "checks")] {
+    for (suite, chosen) in [("unit", "test_kinds.py::*"), ("rust", "tests"), ("checks", "checks")] {
         let ended = stage.run(&["--suite", suite, "--filter", chosen, "--retries=0"]);
         let account = ended.judged(1);
         let mut red: BTreeMap<&str, &str> = BTreeMap::new();
