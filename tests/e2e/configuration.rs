@@ -14,11 +14,11 @@ fn configured(text: &str) -> Stage {
 #[test]
 fn a_broken_configuration_is_met_with_its_line() {
     let broken = configured("[suite.unit]\nframework = \"pytest\"\nretries = = 2\n").run(&["."]);
-    broken.refused(2, &["fleetest.toml", "line 3"]);
+    broken.refused(2, &["fleetest.toml:3:", "extra `=`"]);
     let unknown = configured("[suite.unit]\nframework = \"pytest\"\nretrys = 2\n").run(&["."]);
-    unknown.refused(2, &["fleetest.toml", "line 3", "`retrys`", "`retries`"]);
+    unknown.refused(2, &["fleetest.toml:3:", "`retrys`", "`retries`"]);
     let framework = configured("[suite.unit]\nframework = \"pytset\"\n").run(&["."]);
-    framework.refused(2, &["line 2", "`pytset`", "did you mean `pytest`?"]);
+    framework.refused(2, &["fleetest.toml:2:", "`pytset`", "did you mean `pytest`?"]);
     let needs = configured(
         "[suite.unit]\nframework = \"pytest\"\nneeds = [\"lnit\"]\n[suite.lint]\ncommand = \"true\"\n",
     );
@@ -72,13 +72,13 @@ fn a_framework_that_is_missing_is_named_with_its_cure() {
     assert!(made.success());
     let mut command = stage.command(&["run", "."]);
     command.env("FLEETEST_PYTHON", bare.join("bin/python"));
-    let ended = stage.start_command(command, &[]).end();
+    let ended = stage.start_command(command).end();
     let account = ended.judged(3);
     assert_eq!(account.code(), "framework_missing");
     ended.says(&["pytest is not installed", "-m pip install pytest"]);
     let mut command = stage.command(&["run", "."]);
     command.env("FLEETEST_PYTHON", Path::new("/nowhere/python"));
-    let ended = stage.start_command(command, &[]).end();
+    let ended = stage.start_command(command).end();
     ended.judged(3);
     ended.says(&["/nowhere/python"]);
 }
@@ -87,11 +87,11 @@ fn a_framework_that_is_missing_is_named_with_its_cure() {
 fn a_configuration_of_the_framework_that_is_broken_is_no_test_failure() {
     let conftest = Stage::with(&[ONE_PASSES, ("conftest.py", "import a_module_that_nobody_has\n")]);
     let ended = conftest.run(&["."]);
-    assert_eq!(ended.judged(3).code(), "discovery_failed");
+    assert_eq!(ended.judged(3).code(), "setup_failed");
     ended.says(&["a_module_that_nobody_has"]);
     let option = Stage::with(&[ONE_PASSES, ("pytest.ini", "[pytest]\naddopts = --no-such-option\n")]);
     let ended = option.run(&["."]);
-    assert_eq!(ended.judged(3).code(), "discovery_failed");
+    assert_eq!(ended.judged(3).code(), "setup_failed");
     ended.says(&["--no-such-option"]);
 }
 

@@ -141,7 +141,7 @@ fn limited(stage: &Stage, blocks: u32, args: &[&str]) -> Ended {
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
     command.args(["-c", &script, "bash"]).arg(program).arg("run").args(args);
     stage.surround(&mut command);
-    stage.start_command(command, args).end()
+    stage.start_command(command).end()
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn an_activated_environment_is_used() {
     let home = crate::stage::python();
     let mut command = stage.command(&["run", "."]);
     command.env_remove("FLEETEST_PYTHON").env("VIRTUAL_ENV", home.parent().unwrap().parent().unwrap());
-    stage.start_command(command, &[]).end().judged(0);
+    stage.start_command(command).end().judged(0);
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn a_bare_repository_is_cloned_at_what_was_asked_for() {
     assert_eq!(tag.judged(1).run.commit.as_deref(), Some(origin.first.as_str()));
     assert_eq!(run(&origin.first).judged(1).run.commit.as_deref(), Some(origin.first.as_str()));
     run("no-such-branch").refused(3, &["no-such-branch"]);
-    run("-x").refused(2, &["is not the name of a branch, tag or commit"]);
+    origin.stage.run(&[&bare, "--ref=-x"]).refused(2, &["is not the name of a branch, tag or commit"]);
     let left: Vec<_> =
         std::fs::read_dir(origin.bare.join("refs/heads")).into_iter().flatten().flatten().collect();
     assert!(!origin.bare.join(".fleetest").exists(), "a bare repository is not written to: {left:?}");

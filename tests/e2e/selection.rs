@@ -17,6 +17,10 @@ fn a_filter_runs_what_it_matches_and_nothing_else() {
     assert_eq!(ended.judged(0).ids(), ["zoo::lib::tests::passes"]);
     let ended = stage.run(&["--suite=checks", "--filter", "good"]);
     assert_eq!(ended.judged(0).ids(), ["checks::good"]);
+    // Suites that have none of it neither run nor count.
+    let whole = stage.run(&["--filter", "test_kinds.py::test_pass or lint::command"]);
+    assert_eq!(whole.judged(0).ids(), ["lint::command", "test_kinds.py::test_pass"]);
+    assert!(!whole.stderr.contains("FAILED"), "{}", whole.stderr);
 }
 
 /// Every `again:` line of the summary, by the id of the case above it.
@@ -55,7 +59,7 @@ fn shell(stage: &Stage, line: &str) -> crate::stage::Ended {
     command.args(["-c", &format!("exec {line} \"$@\""), "bash"]);
     stage.surround(&mut command);
     command.env("PATH", format!("{folder}:{}", path.display()));
-    stage.start_command(command, &[]).end()
+    stage.start_command(command).end()
 }
 
 #[test]
@@ -94,8 +98,15 @@ fn what_failed_is_remembered_for_every_framework_and_cell() {
     let expected = red(first.judged(1));
     let again = stage.run(&[&args[..], &["--failed"]].concat());
     let account = again.judged(1);
+    // A command runs whole; of the others only what had failed.
+    let chosen = |account: &crate::account::Account| account.cases.len() - account.cases_of("checks").len();
+    assert_eq!(
+        chosen(account),
+        expected.iter().filter(|id| !id.starts_with("checks ")).count(),
+        "{:?}",
+        account.ids()
+    );
     // The flaky one passes by now: its counter is outside of the project.
-    assert_eq!(account.cases.len(), expected.len(), "{:?}", account.ids());
     assert_eq!(red(account), expected.into_iter().filter(|id| !id.contains("flaky")).collect::<Vec<_>>());
     assert!(table::of_suite("rust").len() > account.cases_of("rust").len());
 }

@@ -119,13 +119,20 @@ impl Stage {
 
     /// Starts `fleetest run ARGS` with all reports.
     pub(crate) fn start(&self, args: &[&str]) -> Underway {
-        let mut all = vec!["run"];
-        all.extend(args);
-        self.start_command(self.command(&all), args)
+        let mut command = self.command(&["run"]);
+        self.add_reports(&mut command, args);
+        command.args(args);
+        self.spawn(command)
     }
 
-    /// Starts a prepared command whose arguments to `run` are these; adds the reports that are not among them.
-    pub(crate) fn start_command(&self, mut command: Command, args: &[&str]) -> Underway {
+    /// Starts a prepared command that ends in arguments to `run`; adds the reports behind them.
+    pub(crate) fn start_command(&self, mut command: Command) -> Underway {
+        self.add_reports(&mut command, &[]);
+        self.spawn(command)
+    }
+
+    /// Adds the reports that are not asked for anyway.
+    fn add_reports(&self, command: &mut Command, args: &[&str]) {
         let scratch = self.beside("reports");
         drop(fs::remove_dir_all(&scratch));
         fs::create_dir(&scratch).unwrap();
@@ -134,6 +141,10 @@ impl Stage {
                 command.arg(flag).arg(scratch.join(name));
             }
         }
+    }
+
+    fn spawn(&self, mut command: Command) -> Underway {
+        let scratch = self.beside("reports");
         let out = fs::File::create(scratch.join("stdout")).unwrap();
         let err = fs::File::create(scratch.join("stderr")).unwrap();
         let began = Instant::now();
