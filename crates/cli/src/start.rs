@@ -50,7 +50,12 @@ pub fn run(args: &RunArgs, config: &Config) -> anyhow::Result<Exit> {
     prepared.notes.splice(0..0, found.reasons);
     prepared.notes.extend(specified.notes);
     let jobs = expand(&specified.spec.suites).map_err(|error| Problem::usage(error.to_string()))?;
-    let names = (1..).map(JobNo).zip(jobs.into_iter().map(|job| job.name)).collect();
+    let wanted: Vec<String> =
+        jobs.into_iter().map(|job| job.name).filter(|name| specified.spec.wants_job(name)).collect();
+    if wanted.is_empty() {
+        return Err(Problem::no_tests("no case of these suites failed in the last run").into());
+    }
+    let names = (1..).map(JobNo).zip(wanted).collect();
     let display = display(args, config);
     let stop = StopFlag::default();
     let live = display.mode == Mode::Live;

@@ -19,6 +19,9 @@ use crate::slots::{self, Floor};
 use control::{Control, Phase, Stop};
 use guard::SignalWatch;
 use serde::Serialize;
+use shared::domain::filter::Filter;
+use shared::domain::spec::Framework;
+use shared::domain::unit::DiscoveredUnit;
 use shared::domain::verdict::{Cause, CauseCode};
 use shared::wire::link::{
     FinishRequest, LINK_VERSION, ManifestRequest, RunnerEnd, SessionReply, SessionRequest,
@@ -183,7 +186,7 @@ impl Session {
 
     /// Discovers and puts the manifest; an empty one is the coordinator's to judge.
     fn announce(&self, driver: &dyn Driver) -> Result<(), Cause> {
-        let units = driver.discover().map_err(cause_of)?;
+        let units = self.wanted(driver.discover().map_err(cause_of)?);
         let setup_ms = u64::try_from(self.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         match self.link.put_manifest(&ManifestRequest { units, setup_ms }) {
             Ok(reply) if reply.digest == reply.yours => {}
@@ -194,6 +197,16 @@ impl Session {
             Err(error) => self.outbox.judge(&error),
         }
         Ok(())
+    }
+
+    /// Leaves out units that need not even be collected: no case of theirs can match the run's filter.
+    fn wanted(&self, mut units: Vec<DiscoveredUnit>) -> Vec<DiscoveredUnit> {
+        let filter = self.grant.filter.as_deref().and_then(|expression| Filter::parse(expression).ok());
+        // A command's cases are not named after its unit.
+        if let Some(filter) = filter.filter(|_| self.grant.job.suite.framework != Framework::Command) {
+            units.retain(|unit| unit.cases.is_some() || filter.may_keep_unit(&unit.key));
+        }
+        units
     }
 
     /// Reports the end as far as the coordinator still listens.

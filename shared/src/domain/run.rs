@@ -200,10 +200,17 @@ fn no_manifest(shards: &[Shard]) -> Cause {
 }
 
 /// The verdict of a run whose jobs are all over.
+///
+/// Where only a part of the tests was asked for (`partial`), a job that has none of them says nothing as long as
+/// another has some.
 #[must_use]
-pub fn judge(jobs: &[Job]) -> Judgement {
-    let gravest =
-        jobs.iter().filter_map(|job| job.judgement.as_ref()).max_by_key(|judgement| judgement.verdict);
+pub fn judge(jobs: &[Job], partial: bool) -> Judgement {
+    let judgements = || jobs.iter().filter_map(|job| job.judgement.as_ref());
+    let is_empty = |judgement: &Judgement| {
+        judgement.cause.as_ref().is_some_and(|cause| cause.code == CauseCode::NoTests)
+    };
+    let telling = judgements().filter(|judgement| !(partial && is_empty(judgement)));
+    let gravest = telling.max_by_key(|judgement| judgement.verdict).or_else(|| judgements().next());
     let complete = jobs.iter().all(|job| job.judgement.is_some());
     match gravest {
         Some(judgement) if complete => judgement.clone(),

@@ -196,3 +196,17 @@ pub struct RunSpec {
     /// Limit for the whole run, in milliseconds.
     pub timeout_ms: u64,
 }
+
+impl RunSpec {
+    /// Whether only a part of the tests was asked for.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.filter.is_some() || !self.chosen.is_empty()
+    }
+
+    /// Whether a job of this name has anything to do.
+    #[must_use]
+    pub fn wants_job(&self, name: &str) -> bool {
+        self.chosen.is_empty() || self.chosen.iter().any(|unit| unit.job == name)
+    }
+}

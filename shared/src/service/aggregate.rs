@@ -6,7 +6,7 @@
 use super::repository::{
     Commit, Stored, job_key, load_queue, load_run, load_shards, queue_key, run_key, shard_key,
 };
-use super::submit::open_entry;
+use super::submit::{load_spec, open_entry};
 use super::{ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::proof::Ledger;
@@ -181,7 +181,7 @@ impl Services {
             Some(jobs.iter().filter_map(|job| job.finished_at).max().unwrap_or(next.queued_at));
         next.judgement = Some(match &next.cancel {
             Some(cause) if jobs.is_empty() => Judgement::because(cause.clone()),
-            _ => judge(&jobs),
+            _ => judge(&jobs, load_spec(self, id).await?.is_partial()),
         });
         self.write_reports(&next, &jobs).await?;
         let mut commit = Commit::new();
@@ -297,7 +297,9 @@ pub fn judge_job(run: &Run, job: &Job, queue: &Queue, shards: &[Shard], ledger: 
 
 fn no_tests(queue: &Queue) -> String {
     match (queue.counts.skipped, queue.deselected) {
-        (0, 0) => "no tests were found (check `paths`, and the framework's own patterns)".to_owned(),
+        (0, 0) => {
+            "no tests were found (check `paths`, `--filter`, and the framework's own patterns)".to_owned()
+        }
         (0, left_out) => {
             format!("no test was run: {left_out} were left out by the project's configuration or --filter")
         }

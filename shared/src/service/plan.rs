@@ -52,7 +52,8 @@ impl Services {
         let spec = load_spec(self, id).await?;
         let mut next = run.value;
         match expand(&spec.suites) {
-            Ok(jobs) => {
+            Ok(mut jobs) => {
+                jobs.retain(|job| spec.wants_job(&job.name));
                 next.jobs = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
                 self.create_jobs(id, jobs).await?;
             }

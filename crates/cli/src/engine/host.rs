@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Everything is looked at this often, whatever was heard.
-const SWEEP: Duration = Duration::from_secs(5);
+const SWEEP: Duration = Duration::from_secs(1);
 /// How long ended runners may take for their last work (tear-down of sessions) before they are killed.
 const TEARDOWN: Duration = Duration::from_secs(30);
 /// A wake that failed is handled again after this long…
@@ -66,7 +66,8 @@ impl Host {
     /// Opens the state folder, binds the link and serves it.
     pub(super) async fn start(order: &RunOrder, notices: Sender<Notice>) -> anyhow::Result<Self> {
         let clock = Arc::new(SystemClock::default());
-        let store = SqliteStore::open(&order.state_dir.join("state.db"), Arc::<SystemClock>::clone(&clock))?;
+        let store = SqliteStore::open(&order.state_dir.join("state.db"), Arc::<SystemClock>::clone(&clock))
+            .map_err(|error| explain(error.into()))?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no loopback port can be bound")?;
         let link_url = format!("http://{}", listener.local_addr()?);
         let (end_sender, ends) = unbounded_channel();
@@ -75,11 +76,12 @@ impl Host {
                 // Nobody listens any more once the host is gone.
                 drop(end_sender.send((shard, state)));
             })?));
+        let blobs = FileBlobs::open(order.state_dir.join("blobs")).map_err(|error| explain(error.into()))?;
         let (queue, wakes) = LocalQueue::new();
         let finished = Arc::new(AtomicBool::new(false));
         let services = Arc::new(Services {
             store: Arc::new(store),
-            blobs: Arc::new(FileBlobs::open(order.state_dir.join("blobs"))?),
+            blobs: Arc::new(blobs),
             queue: Arc::new(queue),
             launcher: Arc::<ProcessLauncher>::clone(&launcher),
             clock,

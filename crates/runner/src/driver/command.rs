@@ -93,7 +93,8 @@ impl Slot for CommandSlot {
             census.count(report);
         }
         problems.extend(judge::problems(suite, &traces.finished, &reports, &census));
-        let plan = census.plan(judge::command_case(suite), !problems.is_empty(), reports.is_empty());
+        let bare = reports.is_empty() && suite.results.is_empty();
+        let plan = census.plan(judge::command_case(suite), !problems.is_empty(), bare);
         telling.announce(plan.announced, plan.deselected);
         let mut emitter = Emitter::new(&mut telling, census, started_at);
         for report in &reports {

@@ -6,6 +6,7 @@
 //! nothing. Its invariant: whatever the tests do to their processes, each announced case gets one result.
 
 mod chatter;
+mod config;
 mod interpreter;
 mod lane;
 mod notice;
@@ -22,7 +23,7 @@ use slot::PytestSlot;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use zygote::{Found, Mode, Zygote};
+use zygote::{Found, Mode, Stillborn, Zygote};
 
 /// How often a warm process may be killed by tests before the job is given up.
 const RESTARTS: u32 = 5;
@@ -31,7 +32,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Runs suites whose framework is pytest 7 or later.
 ///
-/// `FLEETEST_PYTHON` (or `PYTHON`) in the job's environment names the interpreter; `FLEETEST_PYTEST_FORK=0`
+/// `FLEETEST_PYTHON`, in the job's or the user's environment (or `PYTHON` in the job's), names the interpreter; `FLEETEST_PYTEST_FORK=0`
 /// makes each slot a process of its own that starts pytest anew.
 ///
 /// Dropping the driver lets the project close its pytest session; [`Driver::stop`] kills everything.
@@ -104,9 +105,32 @@ impl Shared {
         self.zygotes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A process that is killed before it is ready is replaced once: that is no word about the project.
     fn start_zygote(&self) -> Result<(Arc<Zygote>, Found), DriverError> {
-        let interpreters =
-            interpreter::candidates(&self.ctx.root, self.ctx.job.suite.folder_depth(), &self.ctx.env);
+        match self.try_zygote()? {
+            (zygote, Ok(found)) => Ok((zygote, found)),
+            (_, Err(dead)) if !dead.was_killed || self.is_stopped() => Err(self.unless_stopped(dead)),
+            (_, Err(_)) => {
+                (self.ctx.log)(
+                    "driver",
+                    "pytest's warm process was killed at its start and is started again\n",
+                );
+                let (zygote, answer) = self.try_zygote()?;
+                answer.map(|found| (zygote, found)).map_err(|dead| self.unless_stopped(dead))
+            }
+        }
+    }
+
+    fn unless_stopped(&self, dead: Stillborn) -> DriverError {
+        if self.is_stopped() { DriverError::Stopped } else { dead.error }
+    }
+
+    fn try_zygote(&self) -> Result<(Arc<Zygote>, Result<Found, Stillborn>), DriverError> {
+        let interpreters = interpreter::candidates(
+            &self.ctx.root,
+            self.ctx.job.suite.folder_depth(),
+            &config::with_inherited(&self.ctx.env),
+        );
         let newborn = Zygote::spawn(&self.ctx, &interpreters, self.mode)?;
         let zygote = newborn.zygote();
         self.zygotes().started.push(Arc::downgrade(&zygote));
@@ -114,10 +138,8 @@ impl Shared {
             // `stop` may have looked before this one was listed.
             zygote.kill();
         }
-        match newborn.greet(&self.ctx, &self.run_uid) {
-            Err(_) if self.is_stopped() => Err(DriverError::Stopped),
-            answer => answer.map(|found| (zygote, found)),
-        }
+        let answer = newborn.greet(&self.ctx, &self.run_uid);
+        Ok((zygote, answer))
     }
 
     /// A new slot process, from a new warm process if the old one is gone.

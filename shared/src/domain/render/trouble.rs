@@ -15,10 +15,14 @@ pub(super) struct Trouble {
 }
 
 /// Every job whose cause is not simply failing tests; and the run itself, if it is not green and neither a job nor a
-/// failed case says so.
+/// failed case says so. A job without tests is none where the run could be judged without it.
 pub(super) fn troubles(run: &RunSummary) -> Vec<Trouble> {
+    let judged_by_tests = matches!(run.judgement.verdict, Verdict::Passed | Verdict::Failed);
     let of_job = |job: &JobSummary| {
         let cause = job.judgement.cause.as_ref().filter(|cause| cause.code != CauseCode::TestsFailed)?;
+        if cause.code == CauseCode::NoTests && judged_by_tests {
+            return None;
+        }
         Some(Trouble { place: job.name.clone(), verdict: job.judgement.verdict, cause: cause.clone() })
     };
     let mut found: Vec<Trouble> = run.jobs.iter().filter_map(of_job).collect();

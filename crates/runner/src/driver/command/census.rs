@@ -126,8 +126,8 @@ impl<'s> Census<'s> {
         }
     }
 
-    /// What is to be told, given the id that stands for the command, whether something is wrong, and whether there is
-    /// no report at all to count.
+    /// What is to be told, given the id that stands for the command, whether something is wrong, and whether it
+    /// neither was to write a report nor did.
     pub(super) fn plan(&mut self, command: CaseId, wrong: bool, bare: bool) -> Plan {
         let (mut announced, mut deselected) = (Vec::with_capacity(self.ids.len()), 0);
         for id in std::mem::take(&mut self.ids) {
@@ -145,7 +145,10 @@ impl<'s> Census<'s> {
             }
         }
         let asked = matches!(self.selection, Selection::Only(cases) if cases.contains(&command));
-        let tell = asked || ((wrong || bare) && self.chosen.keeps(&command));
+        // Without any report to be had, the command is a case like any other.
+        let left_out = bare && !(self.filter)(&command);
+        deselected += u64::from(left_out);
+        let tell = !left_out && (asked || ((wrong || bare) && self.chosen.keeps(&command)));
         let mut unseen = Vec::new();
         if let Selection::Only(cases) = self.selection
             && wrong

@@ -1,6 +1,6 @@
 //! Which Python runs a project's tests.
 //!
-//! Order: the suite's own word (`FLEETEST_PYTHON`, then `PYTHON`), a virtual environment in the directory where
+//! Order: what is stated (`FLEETEST_PYTHON`, then the suite's `PYTHON`), a virtual environment in the directory where
 //! the suite runs or above it up to the root of the source, the activated one, then what the path offers. Nothing
 //! is started here.
 

@@ -20,6 +20,11 @@ pub(super) enum Death {
 }
 
 impl Death {
+    /// Whether it may have come from outside: by an operator, or for want of memory.
+    pub(super) fn is_kill(self) -> bool {
+        self == Self::Signal(Signal::SIGKILL as i32)
+    }
+
     /// Machine code: `signal:SIGSEGV`, `exit:3`.
     pub(super) fn kind(self) -> String {
         match self {

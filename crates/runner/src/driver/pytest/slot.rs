@@ -26,6 +26,7 @@ enum Step {
     Done,
     Mishap(Mishap),
     Lost,
+    Killed,
     Garbled(String),
 }
 
@@ -68,6 +69,8 @@ impl PytestSlot {
                         lane.order(&SlotOrder::Go);
                     }
                 }
+                // Nobody knows who did it. If it was the case that ran, it will do it again, watched.
+                Event::Gone(death) if death.is_kill() && !careful => return Step::Killed,
                 Event::Gone(death) => {
                     let detail = lane.take_output();
                     let (kind, clause) = (death.kind(), death.clause());
@@ -112,6 +115,7 @@ impl PytestSlot {
             Step::Done => After::Abort("the process left out cases it was to run".to_owned()),
             Step::Mishap(mishap) => task.fail(&mishap, sink),
             Step::Lost => After::Abort("pytest's warm process was killed, and this slot with it".to_owned()),
+            Step::Killed => After::Abort("the process was killed, by a test or from outside".to_owned()),
             Step::Garbled(nonsense) => After::Abort(format!("the process sent nonsense: {nonsense}")),
         };
         match over {

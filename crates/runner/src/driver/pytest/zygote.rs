@@ -262,6 +262,13 @@ pub(super) struct Found {
     pub(super) versions: String,
 }
 
+/// A process that ended before it was ready.
+pub(super) struct Stillborn {
+    pub(super) error: DriverError,
+    /// Whether that may have come from outside.
+    pub(super) was_killed: bool,
+}
+
 impl Newborn {
     /// The process, to be killed from elsewhere while it is greeted.
     pub(super) fn zygote(&self) -> Arc<Zygote> {
@@ -269,7 +276,7 @@ impl Newborn {
     }
 
     /// Sends the plugin and waits until pytest is configured and the units are listed.
-    pub(super) fn greet(self, ctx: &JobContext, run_uid: &str) -> Result<Found, DriverError> {
+    pub(super) fn greet(self, ctx: &JobContext, run_uid: &str) -> Result<Found, Stillborn> {
         let Self { zygote, mut child, control } = self;
         let suite = &ctx.job.suite;
         let hello = Hello {
@@ -292,8 +299,10 @@ impl Newborn {
                 let status = child.wait();
                 zygote.roster().reaped = true;
                 let printed = zygote.chatter.conclude(Duration::from_secs(2));
+                let was_killed = status.as_ref().is_ok_and(|status| death_of(*status).is_kill());
                 let ended = status.map_or_else(|e| e.to_string(), |s| death_of(s).clause());
-                Err(broken(&zygote.interpreter, other.ok().map(|(message, _)| message), &printed, &ended))
+                let message = other.ok().map(|(message, _)| message);
+                Err(Stillborn { error: broken(&zygote.interpreter, message, &printed, &ended), was_killed })
             }
         }
     }
