@@ -61,6 +61,9 @@ pub enum JobStatus {
 pub struct ManifestInfo {
     /// SHA-256 of the discovered units.
     pub digest: String,
+    /// SHA-256 of the entries that they became: history and slots have a say in that, so the same units may become
+    /// other entries a moment later.
+    pub pages: String,
     /// Discovered units.
     pub units: u32,
     /// Predicted work, in milliseconds.
