@@ -6,6 +6,7 @@
 use super::repository::{
     Commit, Stored, job_key, load_queue, load_run, load_shards, queue_key, run_key, shard_key,
 };
+use super::submit::load_spec;
 use super::{ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::proof::Ledger;
@@ -109,7 +110,7 @@ impl Services {
         let mut next = job.value;
         next.status = JobStatus::Finished;
         next.finished_at = Some(now);
-        next.judgement = Some(judgement);
+        next.judgement = Some(judgement.fitted());
         let mut commit = Commit::new();
         commit.replace(job_key(run, no), job.version, &next)?;
         match commit.perform(self.store.as_ref()).await {
@@ -174,7 +175,7 @@ impl Services {
         next.finished_at = Some(now);
         next.judgement = Some(match &next.cancel {
             Some(cause) if jobs.is_empty() => Judgement::because(cause.clone()),
-            _ => judge(&jobs),
+            _ => judge(&jobs, load_spec(self, id).await?.filter.is_some()),
         });
         self.write_reports(&next, &jobs).await?;
         let mut commit = Commit::new();
@@ -207,7 +208,7 @@ impl Services {
                     ledger.event(&lease.value, &event);
                 }
             }
-            ledger.lease(&lease.value);
+            ledger.lease(&self.with_verdicts(lease.value).await?);
         }
         Ok(ledger)
     }
