@@ -14,7 +14,7 @@ use crate::suites;
 use runner::config::git_environment;
 use runner::session::control::Control;
 use runner::source::{SourceError, fetch_local, fetch_remote};
-use shared::domain::config::expand;
+use shared::domain::config::jobs;
 use shared::domain::filter::Filter;
 use shared::domain::id::JobNo;
 use shared::domain::spec::{ChosenUnit, Source};
@@ -49,13 +49,11 @@ pub fn run(args: &RunArgs, config: &Config) -> anyhow::Result<Exit> {
     specified.spec.fail_fast = specified.spec.fail_fast.or(found.fail_fast);
     prepared.notes.splice(0..0, found.reasons);
     prepared.notes.extend(specified.notes);
-    let jobs = expand(&specified.spec.suites).map_err(|error| Problem::usage(error.to_string()))?;
-    let wanted: Vec<String> =
-        jobs.into_iter().map(|job| job.name).filter(|name| specified.spec.wants_job(name)).collect();
-    if wanted.is_empty() {
+    let jobs = jobs(&specified.spec).map_err(|error| Problem::usage(error.to_string()))?;
+    if jobs.is_empty() {
         return Err(Problem::no_tests("no case of these suites failed in the last run").into());
     }
-    let names = (1..).map(JobNo).zip(wanted).collect();
+    let names = (1..).map(JobNo).zip(jobs.into_iter().map(|job| job.name)).collect();
     let display = display(args, config);
     let stop = StopFlag::default();
     let live = display.mode == Mode::Live;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, BufRead, Read as _};
+use std::process::Command;
 use std::sync::Arc;
 
 /// Address of the coordinator.
@@ -22,7 +23,15 @@ const SLOTS_VARIABLE: &str = "FLEETEST_SLOTS";
 /// `1` allows `http` to a coordinator on another machine.
 const PLAINTEXT_VARIABLE: &str = "FLEETEST_LINK_PLAINTEXT";
 /// Variables of the runner that no child may see.
-pub const PRIVATE_VARIABLES: [&str; 4] = [URL_VARIABLE, TOKEN_VARIABLE, SLOTS_VARIABLE, PLAINTEXT_VARIABLE];
+const PRIVATE_VARIABLES: [&str; 4] = [URL_VARIABLE, TOKEN_VARIABLE, SLOTS_VARIABLE, PLAINTEXT_VARIABLE];
+
+/// Takes the runner's own variables out of what a child will see.
+pub fn hide_private(command: &mut Command) -> &mut Command {
+    for name in PRIVATE_VARIABLES {
+        command.env_remove(name);
+    }
+    command
+}
 
 /// A token is never longer.
 const TOKEN_LIMIT_BYTES: u64 = 4096;
@@ -230,6 +239,19 @@ mod tests {
         let config = read_with(&[url, ("FLEETEST_SLOTS", "7")], "by-pipe\nrest").unwrap();
         assert_eq!((config.bootstrap_token.as_str(), config.watch_stdin, config.slots), ("by-pipe", true, 7));
         assert!(!format!("{config:?}").contains("by-pipe"));
+    }
+
+    #[test]
+    fn no_child_sees_what_is_the_runners_own() {
+        let mut command = Command::new("true");
+        let removed = |command: &Command| -> Vec<String> {
+            let gone = command.get_envs().filter(|(_, value)| value.is_none());
+            gone.map(|(name, _)| name.to_string_lossy().into_owned()).collect()
+        };
+        let hidden = removed(hide_private(&mut command));
+        for name in [URL_VARIABLE, TOKEN_VARIABLE, SLOTS_VARIABLE, PLAINTEXT_VARIABLE] {
+            assert!(hidden.contains(&name.to_owned()), "{name}");
+        }
     }
 
     #[test]

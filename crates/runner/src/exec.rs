@@ -15,6 +15,7 @@ pub(crate) use shell::shell;
 pub use shell::{run_setup, run_shell};
 pub use stopper::Stopper;
 
+use crate::config::hide_private;
 use shared::domain::time::Timestamp;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -247,6 +248,7 @@ impl Invocation {
     fn command(&self) -> io::Result<(Command, Vec<(Channel, PipeReader)>)> {
         use std::os::unix::process::CommandExt as _;
         let mut command = Command::new(&self.program);
+        hide_private(&mut command);
         command.args(&self.args).envs(&self.env).current_dir(&self.dir).stdin(Stdio::null()).process_group(0);
         let (out_reader, out_writer) = io::pipe()?;
         if self.merged {

@@ -151,6 +151,10 @@ impl Session {
         let exit = self.conclude();
         self.outbox.close();
         self.control.silence();
+        if let Some(driver) = driver.as_ref().filter(|_| self.control.stopping()) {
+            // The killers have threads of their own; the process must not end before what it has started.
+            driver.stop();
+        }
         drop(driver);
         exit
     }
@@ -167,8 +171,8 @@ impl Session {
         *keep = Some(Arc::clone(&driver));
         let stopping = Arc::clone(&driver);
         let ticket = self.control.attach(Arc::new(move || stopping.stop()));
-        self.announce(driver.as_ref())?;
-        if self.control.wants_work() {
+        let announced = self.announce(driver.as_ref());
+        if announced.is_ok() && self.control.wants_work() {
             self.control.enter(Phase::Tests);
             let floor = Floor {
                 link: Arc::clone(&self.link),
@@ -180,8 +184,9 @@ impl Session {
             };
             let _all_ended = slots::run(&floor);
         }
+        // A killer that stays behind would keep the driver, and what it runs, from ending.
         self.control.detach(ticket);
-        Ok(())
+        announced
     }
 
     /// Discovers and puts the manifest; an empty one is the coordinator's to judge.
@@ -230,7 +235,7 @@ impl Session {
             Some(Stop::Fenced(reason)) => return RunnerExit::Fenced(reason),
             Some(Stop::Lost(reason)) => return RunnerExit::Lost(reason),
         };
-        match self.last_words(end, reason) {
+        match self.last_words(end, &reason) {
             Ok(()) => exit,
             Err(LinkError::Fenced(reason)) => RunnerExit::Fenced(reason),
             Err(error @ (LinkError::Away(_) | LinkError::Refused(_) | LinkError::Stale)) => {
@@ -239,14 +244,14 @@ impl Session {
         }
     }
 
-    fn last_words(&self, end: RunnerEnd, reason: String) -> Result<(), LinkError> {
+    fn last_words(&self, end: RunnerEnd, reason: &str) -> Result<(), LinkError> {
         let patience = Patience::within(LAST_WORDS_PATIENCE);
-        let remainders = self.outbox.remainders();
-        if !remainders.is_empty() {
-            let leases = remainders.iter().map(AsRef::as_ref).collect();
-            match self.link.release(&ReleaseCall { leases, reason }, patience) {
-                // A lease that went to others needs no giving back.
-                Ok(_) | Err(LinkError::Stale) => {}
+        for part in self.outbox.remainders() {
+            // One by one: the last parts of all lanes together may be more than one call can carry.
+            match self.link.release(&ReleaseCall { leases: vec![&part], reason }, patience) {
+                // A lease that went to others needs no giving back, and one that cannot be given back for another
+                // reason must not keep the rest: it ends with this runner.
+                Ok(_) | Err(LinkError::Stale | LinkError::Refused(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -263,7 +268,7 @@ impl Session {
 #[derive(Debug, Serialize)]
 struct ReleaseCall<'a> {
     leases: Vec<&'a Part>,
-    reason: String,
+    reason: &'a str,
 }
 
 fn cause_of(error: DriverError) -> Cause {
@@ -284,7 +289,7 @@ mod tests {
     #[test]
     fn the_call_is_the_wire_type() {
         let part = Part { lease: LeaseId(3), epoch: 4, part: 5, events: Vec::new() };
-        let call = ReleaseCall { leases: vec![&part], reason: "because".into() };
+        let call = ReleaseCall { leases: vec![&part], reason: "because" };
         let wire: ReleaseRequest = serde_json::from_str(&serde_json::to_string(&call).unwrap()).unwrap();
         assert_eq!((wire.leases.len(), wire.leases[0].part, wire.reason.as_str()), (1, 5, "because"));
     }

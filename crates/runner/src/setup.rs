@@ -5,7 +5,7 @@
 
 pub mod child;
 
-use crate::config::PRIVATE_VARIABLES;
+use crate::config::hide_private;
 use crate::driver::JobContext;
 use crate::session::control::Control;
 use shared::domain::verdict::{Cause, CauseCode};
@@ -27,9 +27,7 @@ pub fn run(context: &JobContext, control: &Control) -> Result<(), Cause> {
         (context.log)(LOG, &format!("$ {line}\n"));
         let mut command = Command::new("sh");
         command.arg("-c").arg(line).current_dir(&context.root).envs(&context.env);
-        for name in PRIVATE_VARIABLES {
-            command.env_remove(name);
-        }
+        hide_private(&mut command);
         let ended = child::run(command, limit, control, &mut |text| (context.log)(LOG, text))
             .map_err(|error| failed(line, &format!("could not be started: {error}"), ""))?;
         if !ended.status.success() {

@@ -219,11 +219,25 @@ fn selections_and_filters_choose_by_id() {
 fn a_broken_file_shows_through_any_choice() {
     let mut job = Job::new(&project("hostile"), 1);
     job.ctx.filter = Arc::new(|case| case.0.contains("nothing"));
-    let gone = Selection::Only(vec![CaseId::from("tests/test_import_error.py::test_hidden")]);
-    let entry = Entry { selection: gone, ..Entry::whole("tests/test_import_error.py", 0) };
-    let ours =
-        job.run_entries(|_| vec![entry.clone(), Entry::whole("tests/test_import_error.py", 0)]).unwrap();
-    assert_eq!(ours.cases().filter(|r| r.outcome == Errored).count(), 2);
+    let whole = Entry::whole("tests/test_import_error.py", 0);
+    let part = |case: &str| Entry {
+        selection: Selection::Only(vec![CaseId(format!("tests/test_import_error.py::{case}"))]),
+        ..whole.clone()
+    };
+    let promised = Entry { promised: true, attempt: 2, ..part("test_hidden") };
+    let ours = job
+        .run_entries(|_| vec![part("test_hidden"), part("test_other"), promised.clone(), whole.clone()])
+        .unwrap();
+    let mut ids: Vec<&str> =
+        ours.cases().filter(|r| r.outcome == Errored).map(|r| r.case.0.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(
+        ids.len(),
+        3,
+        "each part has a name of its own, and the promised one announces nothing: {ids:?}"
+    );
+    assert_eq!(ids.len(), ours.cases().count());
 }
 
 #[test]

@@ -17,6 +17,23 @@ pub const TEXT_LIMIT_BYTES: usize = 64 * 1024;
 #[serde(transparent)]
 pub struct CaseId(pub String);
 
+/// Between what could not be collected and the case that it stands for.
+const INSTEAD: &str = " [instead of ";
+
+impl CaseId {
+    /// The name under which a part of a unit, whose first case is `first`, reports that this could not be collected.
+    #[must_use]
+    pub fn instead_of(&self, first: &Self) -> Self {
+        Self(format!("{}{INSTEAD}{}]", self.0, first.0))
+    }
+
+    /// Whether it is no test of the unit but stands for the unit itself, which could not be collected.
+    #[must_use]
+    pub fn stands_for(&self, unit: &str) -> bool {
+        self.0.strip_prefix(unit).is_some_and(|rest| rest.is_empty() || rest.starts_with(INSTEAD))
+    }
+}
+
 impl fmt::Display for CaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -84,4 +101,21 @@ pub struct CaseResult {
     /// Captured output, cut to [`TEXT_LIMIT_BYTES`]; empty if it printed nothing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub output: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_could_not_be_collected_is_told_from_its_cases() {
+        let (unit, case) = (CaseId::from("tests/test_a.py"), CaseId::from("tests/test_a.py::test_b"));
+        let (one, other) =
+            (unit.instead_of(&case), unit.instead_of(&CaseId::from("tests/test_a.py::test_c")));
+        assert_ne!(one, other);
+        for (id, stands) in [(&unit, true), (&one, true), (&other, true), (&case, false)] {
+            assert_eq!(id.stands_for("tests/test_a.py"), stands, "{id}");
+        }
+        assert!(!one.stands_for("tests/test_a"));
+    }
 }

@@ -13,7 +13,7 @@ mod schema;
 mod suite;
 
 pub use duration::{DurationError, parse_duration_ms};
-pub use expand::{ExpandError, MAX_JOBS, expand};
+pub use expand::{ExpandError, MAX_JOBS, expand, jobs};
 pub use schema::schema_json;
 pub use suite::SUITE_KEYS;
 

@@ -61,6 +61,9 @@ pub enum JobStatus {
 pub struct ManifestInfo {
     /// SHA-256 of the discovered units.
     pub digest: String,
+    /// SHA-256 of the entries that they became: history and slots have a say in that, so the same units may become
+    /// other entries a moment later.
+    pub pages: String,
     /// Discovered units.
     pub units: u32,
     /// Predicted work, in milliseconds.
@@ -199,21 +202,39 @@ fn no_manifest(shards: &[Shard]) -> Cause {
     Cause::new(CauseCode::RunnerLost, format!("no runner got as far as a list of tests: {why}"))
 }
 
-/// The verdict of a run whose jobs are all over.
-///
-/// Where only a part of the tests was asked for (`partial`), a job that has none of them says nothing as long as
-/// another has some.
-#[must_use]
-pub fn judge(jobs: &[Job], partial: bool) -> Judgement {
-    let judgements = || jobs.iter().filter_map(|job| job.judgement.as_ref());
-    let is_empty = |judgement: &Judgement| {
-        judgement.cause.as_ref().is_some_and(|cause| cause.code == CauseCode::NoTests)
+const GREEN: u8 = 0;
+const NOT_RUN: u8 = 1;
+const NO_TESTS: u8 = 2;
+const HAPPENED: u8 = 3;
+
+/// What a job says about its run. A job that was not run because of another, or that has no tests, must not hide
+/// what happened in the others: it comes right after green.
+fn gravity(judgement: &Judgement) -> (u8, Verdict) {
+    let rank = match judgement.cause.as_ref().map(|cause| cause.code) {
+        None => GREEN,
+        Some(CauseCode::NeedNotMet) => NOT_RUN,
+        Some(CauseCode::NoTests) => NO_TESTS,
+        Some(_) => HAPPENED,
     };
-    let telling = judgements().filter(|judgement| !(partial && is_empty(judgement)));
-    let gravest = telling.max_by_key(|judgement| judgement.verdict).or_else(|| judgements().next());
+    (rank, judgement.verdict)
+}
+
+/// The verdict of a run whose jobs are all over. In a `selective` run, one with a filter, a job may be left without
+/// any test as long as another one has some.
+#[must_use]
+pub fn judge(jobs: &[Job], selective: bool) -> Judgement {
+    // Of equally grave ones the first: `max_by_key` alone would take the last.
+    let judgements = jobs.iter().rev().filter_map(|job| job.judgement.as_ref());
+    let gravest = judgements.max_by_key(|judgement| gravity(judgement));
     let complete = jobs.iter().all(|job| job.judgement.is_some());
     match gravest {
-        Some(judgement) if complete => judgement.clone(),
+        Some(judgement) if complete => {
+            let mut all = jobs.iter().filter_map(|job| job.judgement.as_ref());
+            let emptied = selective && gravity(judgement).0 == NO_TESTS;
+            let green = all.clone().all(|other| matches!(gravity(other).0, GREEN | NO_TESTS));
+            let passed = all.any(|other| other.verdict == Verdict::Passed);
+            if emptied && green && passed { Judgement::passed() } else { judgement.clone() }
+        }
         _ => Judgement::because(Cause::new(CauseCode::Internal, "a job has no verdict")),
     }
 }

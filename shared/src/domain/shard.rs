@@ -5,8 +5,12 @@
 
 use super::id::{JobNo, LeaseId, RunId, ShardAttempt};
 use super::time::Timestamp;
+use super::verdict::excerpt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// Longest stored reason of a loss, in bytes.
+const PROBLEM_BYTES: usize = 1024;
 
 /// Life-cycle place of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +158,7 @@ impl Shard {
         let mut next = self.clone();
         next.status = ShardStatus::Wanted;
         next.not_before = now.plus_ms(clocks.launch_retry_ms);
-        next.problem = Some(reason.to_owned());
+        next.problem = Some(excerpt(reason, PROBLEM_BYTES));
         next
     }
 
@@ -227,7 +231,7 @@ impl Shard {
     #[must_use]
     pub fn lost(&self, clocks: &Clocks, now: Timestamp, reason: &str) -> Self {
         let mut next = self.clone();
-        next.problem = Some(reason.to_owned());
+        next.problem = Some(excerpt(reason, PROBLEM_BYTES));
         next.boot_nonce = None;
         next.handle = None;
         next.slots = 0;

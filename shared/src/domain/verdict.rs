@@ -77,6 +77,11 @@ pub enum CauseCode {
     Internal,
 }
 
+/// Longest message of a stored cause, in bytes.
+const MESSAGE_BYTES: usize = 2 * 1024;
+/// Longest detail of a stored cause, in bytes: JSON may make each of them six.
+const DETAIL_BYTES: usize = 8 * 1024;
+
 /// Why a verdict is not `passed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
@@ -95,6 +100,27 @@ impl Cause {
     pub fn new(code: CauseCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), detail: String::new() }
     }
+
+    /// The cause cut to what a small document has room for: it comes from outside, and a cause that cannot be saved
+    /// would be lost whole.
+    #[must_use]
+    pub fn fitted(self) -> Self {
+        let message = excerpt(&self.message, MESSAGE_BYTES);
+        Self { code: self.code, message, detail: excerpt(&self.detail, DETAIL_BYTES) }
+    }
+}
+
+/// A text of at most about `limit` bytes: of a longer one the beginning and the end, where tools say what matters.
+#[must_use]
+pub fn excerpt(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let head = text.floor_char_boundary(limit / 2);
+    let tail = text.ceil_char_boundary(text.len() - limit / 2);
+    let cut = tail - head;
+    let (head, tail) = (text.get(..head).unwrap_or_default(), text.get(tail..).unwrap_or_default());
+    format!("{head}\n[… {cut} bytes left out …]\n{tail}")
 }
 
 /// A verdict and its cause; the cause is absent if and only if the verdict is `passed`.
@@ -112,6 +138,12 @@ impl Judgement {
     #[must_use]
     pub fn passed() -> Self {
         Self { verdict: Verdict::Passed, cause: None }
+    }
+
+    /// The judgement with its cause cut to what is stored.
+    #[must_use]
+    pub fn fitted(self) -> Self {
+        Self { verdict: self.verdict, cause: self.cause.map(Cause::fitted) }
     }
 
     /// Anything but green, with its cause; the verdict follows from the code.
@@ -155,6 +187,16 @@ impl Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_from_outside_always_fits() {
+        let long = "é\u{1}".repeat(1_000_000);
+        let cause = Cause { detail: long.clone(), ..Cause::new(CauseCode::SetupFailed, long) }.fitted();
+        assert!(serde_json::to_string(&cause).unwrap().len() < 64 * 1024);
+        let short = Cause::new(CauseCode::SetupFailed, "short");
+        assert_eq!(short.clone().fitted(), short);
+        assert_eq!(excerpt("begin middle end", 8), "begi\n[… 8 bytes left out …]\n end");
+    }
 
     #[test]
     fn exit_codes_are_the_published_ones() {

@@ -110,7 +110,7 @@ impl Services {
         let mut next = job.value;
         next.status = JobStatus::Finished;
         next.finished_at = Some(now);
-        next.judgement = Some(judgement);
+        next.judgement = Some(judgement.fitted());
         let mut commit = Commit::new();
         commit.replace(job_key(run, no), job.version, &next)?;
         match commit.perform(self.store.as_ref()).await {
@@ -251,7 +251,7 @@ impl Services {
                     ledger.event(&lease.value, &event);
                 }
             }
-            ledger.lease(&lease.value);
+            ledger.lease(&self.with_verdicts(lease.value).await?);
         }
         Ok(ledger)
     }

@@ -14,26 +14,29 @@ impl Services {
     /// # Errors
     /// `NotFound` if there is no such run; port errors.
     pub async fn cancel(&self, id: RunId, cause: Cause) -> ServiceResult<()> {
+        let mut decided = self.try_cancel(id, &cause).await;
         for _ in 0..DECISIONS {
-            let now = self.clock.now();
-            let stored = load_run(self.store.as_ref(), id, now)
-                .await?
-                .ok_or_else(|| ServiceError::NotFound(id.to_string()))?;
-            let mut run = stored.value;
-            if run.status == RunStatus::Finished || run.cancel.is_some() {
+            if !decided.as_ref().is_err_and(ServiceError::is_conflict) {
                 break;
             }
-            run.cancel = Some(cause.clone());
-            let mut commit = Commit::new();
-            commit.put(run_key(id), Condition::Version(stored.version), &run, Some(open_entry(&run)))?;
-            match commit.perform(self.store.as_ref()).await.map_err(ServiceError::from) {
-                Ok(()) => break,
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error),
-            }
+            decided = self.try_cancel(id, &cause).await;
         }
+        decided?;
         self.wake(Topic::Plan, id, 0).await;
         self.wake(Topic::Aggregate, id, 0).await;
         Ok(())
+    }
+    async fn try_cancel(&self, id: RunId, cause: &Cause) -> ServiceResult<()> {
+        let stored = load_run(self.store.as_ref(), id, self.clock.now())
+            .await?
+            .ok_or_else(|| ServiceError::NotFound(id.to_string()))?;
+        let mut run = stored.value;
+        if run.status == RunStatus::Finished || run.cancel.is_some() {
+            return Ok(());
+        }
+        run.cancel = Some(cause.clone().fitted());
+        let mut commit = Commit::new();
+        commit.put(run_key(id), Condition::Version(stored.version), &run, Some(open_entry(&run)))?;
+        Ok(commit.perform(self.store.as_ref()).await?)
     }
 }

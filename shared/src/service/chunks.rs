@@ -11,11 +11,32 @@ use crate::domain::queue::close::Leftover;
 use crate::domain::queue::lease::{Lease, Progress};
 use crate::domain::time::Timestamp;
 use crate::domain::unit::UnitEvent;
-use crate::ports::PortError;
+use crate::ports::{PortError, PortResult};
 use std::collections::BTreeMap;
+
+/// Verdicts of one lease that stay in its document, in bytes of JSON.
+const VERDICTS_BYTES: usize = 24 * 1024;
 
 fn chunk_key(run: RunId, job: JobNo, epoch: u64, part: u32) -> String {
     format!("{}/results/{epoch:08}-{part:05}.jsonl", job_folder(run, job))
+}
+
+fn lines(key: &str, events: &[UnitEvent]) -> PortResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for event in events {
+        serde_json::to_writer(&mut bytes, event).map_err(|error| corrupt(key, &error))?;
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
+}
+
+fn events(key: &str, bytes: &[u8]) -> PortResult<Vec<UnitEvent>> {
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).map_err(|error| corrupt(key, &error))).collect()
+}
+
+fn corrupt(key: &str, error: &serde_json::Error) -> PortError {
+    PortError::Corrupt { port: "blobs", subject: key.to_owned(), reason: error.to_string() }
 }
 
 impl Services {
@@ -30,17 +51,33 @@ impl Services {
             return Ok(());
         }
         let key = chunk_key(lease.holder.run, lease.holder.job, lease.epoch, part);
-        let mut bytes = Vec::new();
-        for event in events {
-            serde_json::to_writer(&mut bytes, event).map_err(|error| PortError::Corrupt {
-                port: "blobs",
-                subject: key.clone(),
-                reason: error.to_string(),
-            })?;
-            bytes.push(b'\n');
-        }
-        self.blobs.put(&key, bytes).await?;
+        self.blobs.put(&key, lines(&key, events)?).await?;
         Ok(())
+    }
+
+    /// Moves verdicts that are too many for the lease's document into a blob of their own. `unique` tells this
+    /// decision from every other one about the lease.
+    pub(crate) async fn shelve_verdicts(&self, lease: &mut Lease, unique: &str) -> ServiceResult<()> {
+        let key =
+            format!("{}/results/verdicts-{unique}.jsonl", job_folder(lease.holder.run, lease.holder.job));
+        let bytes = lines(&key, &lease.verdicts)?;
+        if bytes.len() > VERDICTS_BYTES {
+            self.blobs.put(&key, bytes).await?;
+            lease.verdicts.clear();
+            lease.verdict_blobs.push(key);
+        }
+        Ok(())
+    }
+
+    /// The lease with all of its verdicts.
+    pub(crate) async fn with_verdicts(&self, mut lease: Lease) -> ServiceResult<Lease> {
+        let mut verdicts = Vec::new();
+        for key in std::mem::take(&mut lease.verdict_blobs) {
+            verdicts.extend(events(&key, &self.blobs.fetch(&key, None).await?)?);
+        }
+        verdicts.append(&mut lease.verdicts);
+        lease.verdicts = verdicts;
+        Ok(lease)
     }
 
     /// The events of an accepted part; a part without events has no blob.
@@ -51,16 +88,7 @@ impl Services {
             Err(PortError::NotFound { .. }) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
         };
-        let mut events = Vec::new();
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let event = serde_json::from_slice(line).map_err(|error| PortError::Corrupt {
-                port: "blobs",
-                subject: key.clone(),
-                reason: error.to_string(),
-            })?;
-            events.push(event);
-        }
-        Ok(events)
+        Ok(events(&key, &bytes)?)
     }
 
     /// What must be known to accept `events`: bodies of promised entries that are announced and of aborted

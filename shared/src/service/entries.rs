@@ -5,7 +5,7 @@
 
 use super::repository::{Commit, append_key, load, partition};
 use super::{ServiceResult, Services};
-use crate::domain::id::{JobNo, RunId};
+use crate::domain::id::{JobNo, RunId, digest_hex};
 use crate::domain::queue::Queue;
 use crate::domain::queue::grant::WINDOW;
 use crate::domain::time::Timestamp;
@@ -38,7 +38,7 @@ fn corrupt(subject: &str, reason: &dyn std::fmt::Display) -> PortError {
 pub(crate) struct JobPlace<'a> {
     pub(crate) run: RunId,
     pub(crate) job: JobNo,
-    pub(crate) digest: &'a str,
+    pub(crate) pages: &'a str,
     pub(crate) manifest_len: u32,
 }
 
@@ -54,21 +54,23 @@ fn page_key(run: RunId, job: JobNo, digest: &str, page: u32) -> String {
 }
 
 impl Services {
-    /// Writes the pages of a manifest. Pages are named by the manifest's digest, so two runners that discovered
-    /// different things do not overwrite each other.
+    /// Writes the pages of a manifest and returns their digest. They are named by it, so two runners whose manifests
+    /// are planned differently never overwrite each other's: what the queue counts is what its pages hold.
     pub(crate) async fn store_manifest(
         &self,
         run: RunId,
         job: JobNo,
-        digest: &str,
         entries: &[Entry],
-    ) -> ServiceResult<()> {
+    ) -> ServiceResult<String> {
+        let whole = serde_json::to_string(entries).map_err(|error| corrupt("entries", &error))?;
+        let digest = digest_hex(&whole);
+        drop(whole);
         for (page, part) in (0u32..).zip(entries.chunks(PAGE as usize)) {
-            let key = page_key(run, job, digest, page);
+            let key = page_key(run, job, &digest, page);
             let bytes = serde_json::to_vec(part).map_err(|error| corrupt(&key, &error))?;
             self.blobs.put(&key, bytes).await?;
         }
-        Ok(())
+        Ok(digest)
     }
 
     /// Puts a group of appended entries into the commit that counts them; `first` is the number of the first.
@@ -123,7 +125,7 @@ impl Services {
         appended: &BTreeMap<u32, Entry>,
         now: Timestamp,
     ) -> ServiceResult<BTreeMap<u32, Entry>> {
-        let JobPlace { run, job, digest, manifest_len } = place;
+        let JobPlace { run, job, pages, manifest_len } = place;
         let mut found = BTreeMap::new();
         for index in wanted {
             if found.contains_key(index) {
@@ -133,12 +135,17 @@ impl Services {
                 Some(entry) => (*index, vec![entry.clone()]),
                 None if *index < manifest_len => {
                     let page = index / PAGE;
-                    (page * PAGE, self.blob_entries(&page_key(run, job, digest, page)).await?)
+                    (page * PAGE, self.blob_entries(&page_key(run, job, pages, page)).await?)
                 }
                 None => self.group(run, job, *index, now).await?,
             };
             let numbered = (first..).zip(entries).filter(|(number, _)| wanted.contains(number));
             found.extend(numbered);
+            // An entry without a body would never be granted, and nobody would say why.
+            if !found.contains_key(index) {
+                let subject = format!("{}/entries", job_folder(run, job));
+                return Err(corrupt(&subject, &format!("entry {index} has no body")).into());
+            }
         }
         Ok(found)
     }

@@ -20,20 +20,22 @@ impl Services {
                 self.runner_lost(caller.id, LossKind::Released, "the runner gave its work back").await?;
             }
             RunnerEnd::Done | RunnerEnd::Broken { .. } => {
-                for _ in 0..DECISIONS {
-                    match self.try_finish(caller, &request.end).await {
-                        Err(error) if error.is_conflict() => {}
-                        other => {
-                            other?;
-                            break;
-                        }
-                    }
-                }
+                self.end_shard(caller, &request.end).await?;
                 self.end_leases(caller.id, LossKind::Released, "the runner ended").await?;
             }
         }
         self.wake(Topic::Aggregate, caller.id.run, 0).await;
         Ok(())
+    }
+
+    async fn end_shard(&self, caller: &Caller, end: &RunnerEnd) -> ServiceResult<()> {
+        for _ in 0..DECISIONS {
+            match self.try_finish(caller, end).await {
+                Err(error) if error.is_conflict() => {}
+                other => return other,
+            }
+        }
+        self.try_finish(caller, end).await
     }
 
     async fn try_finish(&self, caller: &Caller, end: &RunnerEnd) -> ServiceResult<()> {
@@ -46,7 +48,7 @@ impl Services {
         if let RunnerEnd::Broken { cause } = end {
             let job: Option<Stored<Job>> = load(self.store.as_ref(), &job_key(id.run, id.job), now).await?;
             if let Some(mut job) = job.filter(|job| job.value.status == JobStatus::Running) {
-                job.value.broken = job.value.broken.or_else(|| Some(cause.clone()));
+                job.value.broken = job.value.broken.or_else(|| Some(cause.clone().fitted()));
                 commit.replace(job_key(id.run, id.job), job.version, &job.value)?;
             }
         }

@@ -10,8 +10,10 @@ use crate::domain::predict::Details;
 use crate::domain::queue::lease::Lease;
 use crate::domain::run::Job;
 use crate::domain::statistics::{KEEP_RUNS, SuiteHead, SuiteStats, UnitDetail, UnitPage};
+use crate::domain::time::Timestamp;
 use crate::domain::unit::UnitEvent;
-use crate::ports::{COMMIT_LIMIT, Condition, Key};
+use crate::ports::{COMMIT_LIMIT, Condition, Key, PortError, PortResult, Store};
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
 /// What a job's run showed.
@@ -53,6 +55,19 @@ fn detail_key(project: &ProjectId, job: &str, unit: &str, page: u32) -> Key {
     Key::new(history_partition(project), format!("cases#{job}#{short}#{page:05}"))
 }
 
+/// Loads a document of the history; one that cannot be understood, as an older version wrote it, is none.
+async fn remembered<T: DeserializeOwned>(
+    store: &dyn Store,
+    key: &Key,
+    now: Timestamp,
+) -> PortResult<Option<T>> {
+    match load(store, key, now).await {
+        Ok(found) => Ok(found.map(|stored| stored.value)),
+        Err(PortError::Corrupt { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 impl Services {
     /// Everything known of a job's units; empty if it never ran.
     pub(crate) async fn suite_history(&self, project: &ProjectId, job: &str) -> ServiceResult<SuiteStats> {
@@ -61,14 +76,14 @@ impl Services {
         }
         let now = self.clock.now();
         let store = self.store.as_ref();
-        let Some(head) = load::<SuiteHead>(store, &head_key(project, job), now).await? else {
+        let Some(head) = remembered::<SuiteHead>(store, &head_key(project, job), now).await? else {
             return Ok(SuiteStats::default());
         };
         let mut pages: Vec<UnitPage> = Vec::new();
-        for page in 0..head.value.pages {
-            pages.extend(load(store, &page_key(project, job, page), now).await?.map(|stored| stored.value));
+        for page in 0..head.pages {
+            pages.extend(remembered(store, &page_key(project, job, page), now).await?);
         }
-        Ok(SuiteStats::from_pages(head.value, pages))
+        Ok(SuiteStats::from_pages(head, pages))
     }
 
     /// Case statistics of some units.
@@ -99,7 +114,7 @@ impl Services {
         let mut pages: Vec<UnitDetail> = Vec::new();
         for page in 0..count {
             let key = detail_key(project, job, unit, page);
-            pages.extend(load(self.store.as_ref(), &key, now).await?.map(|stored| stored.value));
+            pages.extend(remembered(self.store.as_ref(), &key, now).await?);
         }
         Ok(UnitDetail::from_pages(pages))
     }

@@ -32,7 +32,7 @@ struct Scene {
 impl Scene {
     fn place(&self) -> JobPlace<'_> {
         let ShardAttempt { run, job, .. } = self.shard.value.id;
-        JobPlace { run, job, digest: &self.manifest.digest, manifest_len: self.queue.value.manifest_len }
+        JobPlace { run, job, pages: &self.manifest.pages, manifest_len: self.queue.value.manifest_len }
     }
 }
 
@@ -40,6 +40,12 @@ impl Scene {
 struct Part {
     lease: Stored<Lease>,
     accepted: Box<Accepted>,
+}
+
+/// Name of what a decision about the next part writes. A repeated request may be decided on another queue: what one
+/// decision wrote stays as it is.
+fn unique(lease: &Lease, queue: &Stored<Queue>) -> String {
+    format!("{:08}-{:05}-{}", lease.epoch, lease.next_part, queue.version)
 }
 
 impl Services {
@@ -125,7 +131,10 @@ impl Services {
     pub async fn release(&self, caller: &Caller, request: &ReleaseRequest) -> ServiceResult<()> {
         for last in &request.leases {
             match self.results(caller, last).await {
-                Ok(_) | Err(ServiceError::Rejected(_)) => {}
+                // Over already, or somebody else's: not the caller's to end.
+                Err(ServiceError::Rejected(Rejected::StaleLease)) => continue,
+                Ok(_)
+                | Err(ServiceError::Rejected(Rejected::PartGap { .. } | Rejected::Malformed { .. })) => {}
                 Err(error) => return Err(error),
             }
             self.end_lease(caller.id.run, caller.id.job, last.lease, Ending::Release, &request.reason)
@@ -171,13 +180,14 @@ impl Services {
         let (Some(held), Some(manifest), Some(queue)) = (held, manifest, queue) else {
             return Ok(());
         };
-        let place = JobPlace { run, job, digest: &manifest.digest, manifest_len: queue.value.manifest_len };
+        let place = JobPlace { run, job, pages: &manifest.pages, manifest_len: queue.value.manifest_len };
         let known = self.known_to_end(place, &held.value, now).await?;
-        let ended = queue.value.end(&held.value, ending, &known, reason, now)?;
+        let mut ended = queue.value.end(&held.value, ending, &known, reason, now)?;
+        let unique = format!("{:08}-end-{}", held.value.epoch, queue.version);
+        self.shelve_verdicts(&mut ended.lease, &unique).await?;
         let mut commit = Commit::new();
         commit.replace(queue_key(run, job), queue.version, &ended.queue)?;
         commit.replace(lease_key(run, job, lease), held.version, &ended.lease)?;
-        let unique = format!("{:08}-end", held.value.epoch);
         self.append_entries(&mut commit, (run, job), queue.value.len, ended.appended, &unique).await?;
         commit.perform(store).await?;
         Ok(())
@@ -246,6 +256,8 @@ impl Services {
                     accepted.lease.ended_at = Some(scene.now);
                 }
                 self.store_chunk(&lease.value, request.part, &request.events).await?;
+                let unique = unique(&lease.value, &scene.queue);
+                self.shelve_verdicts(&mut accepted.lease, &unique).await?;
                 Ok(Some(Part { lease, accepted }))
             }
         }
@@ -314,7 +326,7 @@ impl Services {
         commit.replace(queue_key(id.run, id.job), scene.queue.version, after)?;
         if let Some(Part { lease, accepted }) = part {
             commit.replace(lease_key(id.run, id.job, lease.value.id), lease.version, &accepted.lease)?;
-            let unique = format!("{:08}-{:05}", lease.value.epoch, lease.value.next_part);
+            let unique = unique(&lease.value, &scene.queue);
             let at = (id.run, id.job);
             let appended = accepted.appended.clone();
             self.append_entries(&mut commit, at, scene.queue.value.len, appended, &unique).await?;

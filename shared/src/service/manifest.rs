@@ -69,7 +69,7 @@ impl Services {
         let spec = load_spec(self, id.run).await?;
         let slots = shard.value.slots.saturating_mul(job.value.shards.max(1));
         let entries = self.plan_entries(&spec, &job.value.spec, &request.units, slots).await?;
-        self.store_manifest(id.run, id.job, yours, &entries).await?;
+        let pages = self.store_manifest(id.run, id.job, &entries).await?;
         let predicted_ms = entries.iter().map(|entry| entry.predicted_ms).sum();
         let count = u32::try_from(entries.len())
             .map_err(|error| ServiceError::Invalid(format!("too many entries: {error}")))?;
@@ -77,6 +77,7 @@ impl Services {
         let mut next = job.value;
         next.manifest = Some(ManifestInfo {
             digest: yours.to_owned(),
+            pages,
             units: u32::try_from(request.units.len()).unwrap_or(u32::MAX),
             predicted_ms,
             setup_ms: request.setup_ms,

@@ -3,7 +3,7 @@
 use super::repository::{Commit, Stored, job_key, load_run, run_key, shard_key};
 use super::submit::{load_spec, open_entry};
 use super::{ServiceResult, Services};
-use crate::domain::config::expand;
+use crate::domain::config::jobs;
 use crate::domain::id::{JobNo, RunId};
 use crate::domain::run::{Gate, Job, JobStatus, Run, RunStatus, gate};
 use crate::domain::shard::Shard;
@@ -41,7 +41,7 @@ impl Services {
         }
         if opened {
             self.wake(Topic::Launch, id, 0).await;
-        } else if all.iter().any(|job| job.status == JobStatus::Waiting) {
+        } else if all.is_empty() || all.iter().any(|job| job.status == JobStatus::Waiting) {
             self.wake(Topic::Aggregate, id, 0).await;
         }
         Ok(())
@@ -51,9 +51,12 @@ impl Services {
         let id = run.value.id;
         let spec = load_spec(self, id).await?;
         let mut next = run.value;
-        match expand(&spec.suites) {
-            Ok(mut jobs) => {
-                jobs.retain(|job| spec.wants_job(&job.name));
+        match jobs(&spec) {
+            Ok(jobs) if jobs.is_empty() => {
+                let cause = Cause::new(CauseCode::NoTests, "no suite of the run has any of the chosen cases");
+                next.cancel = next.cancel.or(Some(cause));
+            }
+            Ok(jobs) => {
                 next.jobs = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
                 self.create_jobs(id, jobs).await?;
             }

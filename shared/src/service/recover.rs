@@ -147,7 +147,9 @@ impl Services {
         let state = match self.launcher.describe(&shard.id).await {
             Ok(state) => state,
             // Not knowing is no reason to wait longer than the deadline.
-            Err(PortError::Unavailable { .. }) => RunnerState::Unknown,
+            Err(PortError::Unavailable { .. } | PortError::Denied { .. } | PortError::NotFound { .. }) => {
+                RunnerState::Unknown
+            }
             Err(error) => return Err(error.into()),
         };
         let (kind, reason) = match state {

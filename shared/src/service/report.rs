@@ -61,7 +61,8 @@ impl Services {
                     |record: &CaseRecord| each(&mut renderers, |renderer| renderer.case(summary, record));
                 let observed = self.job_records(&spec, job, summary, &mut show).await?;
                 if let Some(observed) = observed {
-                    self.learn(&spec.project, job, observed).await?;
+                    // Predictions only: a run is not kept open because they cannot be saved.
+                    drop(self.learn(&spec.project, job, observed).await);
                 }
             }
             each(&mut renderers, |renderer| renderer.finish())?;
@@ -193,7 +194,7 @@ impl Services {
                 let events = if part < lease.value.next_part {
                     self.load_chunk(&lease.value, part).await?
                 } else {
-                    lease.value.verdicts.clone()
+                    self.with_verdicts(lease.value.clone()).await?.verdicts
                 };
                 for event in events {
                     observed.overhead(&lease.value, &event);

@@ -1,6 +1,6 @@
 //! A run is asked for: saved, then a wake.
 
-use super::repository::{Commit, OPEN_RUNS, run_key};
+use super::repository::{Commit, OPEN_RUNS, load_run, run_key};
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::run::{Run, RunStatus};
@@ -34,6 +34,15 @@ impl Services {
     /// `Invalid` if there is no suite; port errors.
     pub async fn submit(&self, spec: &RunSpec) -> ServiceResult<RunId> {
         self.submit_as(RunId(self.ids.uuid()), spec).await
+    }
+
+    /// Whether the run has its verdict; a run that does not exist has none.
+    ///
+    /// # Errors
+    /// Port errors.
+    pub async fn is_over(&self, id: RunId) -> ServiceResult<bool> {
+        let run = load_run(self.store.as_ref(), id, self.clock.now()).await?;
+        Ok(run.is_some_and(|run| run.value.status == RunStatus::Finished))
     }
 
     /// Accepts a run under a chosen id; accepting the same id twice is one run.

@@ -14,14 +14,14 @@ use embedded::sqlite::SqliteStore;
 use embedded::system::{OsIds, SystemClock};
 use shared::domain::id::{RunId, ShardAttempt};
 use shared::domain::shard::Clocks;
-use shared::domain::spec::Shards;
+use shared::domain::spec::{RunSpec, Shards};
 use shared::domain::verdict::{Cause, CauseCode};
 use shared::ports::{IdSource as _, Notice, Observer, PortError, RunnerState, Wake};
 use shared::service::token::TokenKey;
 use shared::service::{ServiceError, Services, Settings};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -39,21 +39,27 @@ const FAILURES: u32 = 50;
 pub(super) struct Host {
     pub(super) services: Arc<Services>,
     launcher: Arc<ProcessLauncher>,
+    watched: Arc<OnceLock<RunId>>,
     finished: Arc<AtomicBool>,
     wakes: Receiver,
     ends: UnboundedReceiver<(ShardAttempt, RunnerState)>,
     failures: u32,
 }
 
-/// Passes notices on, and remembers that the run is over.
+/// Passes notices of the run that is watched on, and remembers that it is over. Other runs are leftovers of a killed
+/// predecessor, which are only closed.
 #[derive(Debug)]
 struct Onlooker {
     notices: Sender<Notice>,
+    watched: Arc<OnceLock<RunId>>,
     finished: Arc<AtomicBool>,
 }
 
 impl Observer for Onlooker {
-    fn notice(&self, _run: RunId, notice: Notice) {
+    fn notice(&self, run: RunId, notice: Notice) {
+        if self.watched.get() != Some(&run) {
+            return;
+        }
         if notice == Notice::Finished {
             self.finished.store(true, Ordering::Release);
         }
@@ -79,6 +85,8 @@ impl Host {
         let blobs = FileBlobs::open(order.state_dir.join("blobs")).map_err(|error| explain(error.into()))?;
         let (queue, wakes) = LocalQueue::new();
         let finished = Arc::new(AtomicBool::new(false));
+        let watched = Arc::new(OnceLock::new());
+        let onlooker = Onlooker { notices, watched: Arc::clone(&watched), finished: Arc::clone(&finished) };
         let services = Arc::new(Services {
             store: Arc::new(store),
             blobs: Arc::new(blobs),
@@ -86,19 +94,26 @@ impl Host {
             launcher: Arc::<ProcessLauncher>::clone(&launcher),
             clock,
             ids: Arc::new(OsIds),
-            observer: Arc::new(Onlooker { notices, finished: Arc::clone(&finished) }),
+            observer: Arc::new(onlooker),
             settings: settings(order.keep_history),
         });
         let router = http_api::link::router(Arc::clone(&services));
         tokio::spawn(async move { axum::serve(NoDelay(listener), router).await });
-        Ok(Self { services, launcher, finished, wakes, ends, failures: 0 })
+        Ok(Self { services, launcher, watched, finished, wakes, ends, failures: 0 })
     }
 
     /// Closes what a killed predecessor left open in this state folder.
     pub(super) async fn close_abandoned(&mut self) -> anyhow::Result<usize> {
         let closed = self.services.close_abandoned().await.map_err(explain)?;
-        self.finished.store(false, Ordering::Release);
         Ok(closed.len())
+    }
+
+    /// Accepts the run, to be watched from its first moment on.
+    pub(super) async fn submit(&self, spec: &RunSpec) -> anyhow::Result<RunId> {
+        let run = RunId(self.services.ids.uuid());
+        // Only one run is ever submitted; a second one would not be watched.
+        self.watched.set(run).ok();
+        self.services.submit_as(run, spec).await.map_err(explain)
     }
 
     /// Drives the run until it is over; once `stop` is raised, it is cancelled.
@@ -110,15 +125,29 @@ impl Host {
             let result = tokio::select! {
                 biased;
                 () = stop.raised(), if !cancelled => {
-                    cancelled = true;
                     let cause = Cause::new(CauseCode::CancelledByUser, "the run was interrupted");
-                    self.services.cancel(run, cause).await
+                    let asked = self.services.cancel(run, cause).await;
+                    cancelled = asked.is_ok();
+                    if !cancelled {
+                        tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
+                    }
+                    asked
                 }
                 Some((shard, state)) = self.ends.recv() => self.ended(run, shard, &state).await,
                 Some(wake) = self.wakes.next() => self.handle(wake).await,
-                _ = sweep.tick() => self.services.sweep_run(run).await,
+                _ = sweep.tick() => self.look(run).await,
             };
             self.judge(result)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at everything. The run may be over although nobody said so: of a verdict that was written without an
+    /// answer no notice is ever given.
+    async fn look(&self, run: RunId) -> Result<(), ServiceError> {
+        self.services.sweep_run(run).await?;
+        if self.services.is_over(run).await? {
+            self.finished.store(true, Ordering::Release);
         }
         Ok(())
     }

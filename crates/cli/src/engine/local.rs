@@ -34,7 +34,7 @@ async fn run(order: &RunOrder, notices: Sender<Notice>, stop: &StopFlag) -> anyh
 
 async fn drive(host: &mut Host, order: &RunOrder, stop: &StopFlag) -> anyhow::Result<Finished> {
     let abandoned = host.close_abandoned().await?;
-    let run = host.services.submit(&order.spec).await.map_err(explain)?;
+    let run = host.submit(&order.spec).await?;
     host.drive(run, stop).await?;
     let mut highlights = Highlights::default();
     let mut failed: BTreeMap<(u32, String), Vec<CaseRecord>> = BTreeMap::new();

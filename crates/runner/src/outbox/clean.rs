@@ -62,6 +62,7 @@ fn clean_result(result: &mut CaseResult, cleaner: &Cleaner) {
         clean(reason);
     }
     if let Some(failure) = &mut result.failure {
+        clean(&mut failure.kind);
         clean(&mut failure.message);
         clean(&mut failure.detail);
     }
@@ -72,10 +73,13 @@ fn shrink(event: UnitEvent) -> Vec<UnitEvent> {
     match event {
         UnitEvent::Case { entry, mut result } => {
             cut(&mut result.output);
+            cut(&mut result.class);
+            cut(&mut result.name);
             if let Some(reason) = &mut result.reason {
                 cut(reason);
             }
             if let Some(failure) = &mut result.failure {
+                cut(&mut failure.kind);
                 cut(&mut failure.message);
                 cut(&mut failure.detail);
             }
@@ -124,7 +128,7 @@ mod tests {
     use shared::domain::verdict::CauseCode;
 
     fn failed(text: &str) -> UnitEvent {
-        let failure = Failure { kind: "E".into(), message: text.into(), detail: text.into() };
+        let failure = Failure { kind: text.into(), message: text.into(), detail: text.into() };
         let result = CaseResult {
             case: CaseId::from("a::b"),
             class: "a".into(),

@@ -271,6 +271,29 @@ fn a_cancelled_run_stops_reports_and_gives_back() {
 }
 
 #[test]
+fn the_last_parts_of_many_lanes_are_given_back_in_calls_of_their_own() {
+    const LANES: u32 = 4;
+    let coordinator = Coordinator::start(State { queue: batches(&[1; 4]), ..State::default() });
+    let canceller = Arc::clone(&coordinator);
+    let all_inside = Barrier::new(LANES as usize);
+    let exit = runner::run(
+        &config(&coordinator, LANES),
+        &Framework::factory(LANES, move |running, _| {
+            if all_inside.wait().is_leader() {
+                canceller.state().command = Some(Command::Cancel);
+            }
+            running.stop.wait();
+            Err(DriverError::Stopped)
+        }),
+    );
+    assert_eq!(exit, RunnerExit::Released);
+    let state = coordinator.state();
+    let sizes: Vec<usize> = state.released.iter().map(|release| release.leases.len()).collect();
+    assert_eq!((sizes, state.open_leases()), (vec![1; LANES as usize], 0));
+    assert_eq!(state.end, Some(RunnerEnd::Released));
+}
+
+#[test]
 fn draining_finishes_the_lease_and_takes_no_other() {
     let coordinator = Coordinator::start(State { queue: batches(&[2, 1]), ..State::default() });
     let drainer = Arc::clone(&coordinator);

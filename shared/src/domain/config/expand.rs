@@ -1,6 +1,6 @@
 //! Suites × matrix cells = jobs.
 
-use crate::domain::spec::{JobSpec, SuiteSpec};
+use crate::domain::spec::{JobSpec, RunSpec, SuiteSpec};
 use std::collections::BTreeMap;
 
 /// A run has at most this many jobs.
@@ -25,6 +25,14 @@ impl ExpandError {
             Self::TooManyJobs { .. } => "take values out of a matrix, or split the suites over several runs",
         }
     }
+}
+
+/// The jobs of a run: all of its suites, or only those that have chosen cases.
+///
+/// # Errors
+/// As [`expand`].
+pub fn jobs(spec: &RunSpec) -> Result<Vec<JobSpec>, ExpandError> {
+    Ok(expand(&spec.suites)?.into_iter().filter(|job| spec.wants_job(&job.name)).collect())
 }
 
 /// One job per suite and matrix cell: suites in their order, dimensions by name, the last one varying fastest.

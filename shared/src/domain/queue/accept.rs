@@ -11,6 +11,10 @@ use crate::domain::outcome::Outcome;
 use crate::domain::unit::{Entry, Selection, UnitEvent};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Names of failed cases that wait for their retry in one lease, in bytes; beyond, a failure is final at once. A
+/// unit in which hundreds of cases fail is broken, not flaky.
+const REMEMBERED_BYTES: usize = 16 * 1024;
+
 /// What acceptance needs to know beyond lease and queue.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
@@ -209,7 +213,14 @@ impl<'a> Step<'a> {
         result.outcome.is_failure()
             && result.attempt <= retries
             && self.queue.retry_allowed()
+            && self.remembers(&result.case)
             && self.queue.stopped.is_none()
+    }
+
+    /// Whether the lease has room to remember one more case: a lease is a small document.
+    fn remembers(&self, case: &CaseId) -> bool {
+        let again = self.lease.entries.iter().flat_map(|held| &held.again);
+        again.map(|(case, _)| case.0.len()).sum::<usize>() + case.0.len() <= REMEMBERED_BYTES
     }
 
     pub(super) fn settle(&mut self, outcome: Outcome, repeated: bool) {

@@ -11,6 +11,7 @@ use crate::domain::case::{CaseId, CaseResult, Failure};
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 use crate::domain::unit::{Entry, Selection, UnitEvent};
+use crate::domain::verdict::excerpt;
 use std::collections::BTreeSet;
 
 /// How a lease ends that is not completed.
@@ -155,11 +156,12 @@ impl Step<'_> {
         if leftover.announced.is_none() {
             return self.blame_unit(next, index, body, reason);
         }
-        let guilty = leftover.suspect.clone().or_else(|| {
+        let suspect = leftover.suspect.clone().filter(|case| rest.contains(case));
+        let guilty = suspect.or_else(|| {
             // Dying again and again between cases: the next case in line answers for it, so that the run ends.
             (next.crashes > CRASH_LIMIT).then(|| rest.first().cloned()).flatten()
         });
-        let Some(case) = guilty.filter(|case| rest.contains(case)) else { return };
+        let Some(case) = guilty else { return };
         if let Some(position) = rest.iter().position(|other| *other == case) {
             rest.remove(position);
             if position < next.previous.len() {
@@ -224,6 +226,8 @@ impl Step<'_> {
     }
 }
 
+/// A reason is repeated in the verdict on each case: longer ones are cut.
+const REASON_BYTES: usize = 400;
 /// Deaths between cases after which the next case in line is judged.
 const CRASH_LIMIT: u32 = 3;
 
@@ -264,7 +268,10 @@ fn crashed(body: &Entry, index: u32, case: CaseId, reason: &str) -> UnitEvent {
         alone: true,
         failure: Some(Failure {
             kind: "crashed".to_owned(),
-            message: format!("the process that ran it died, and died again when it ran alone: {reason}"),
+            message: format!(
+                "the process that ran it died, and died again when it ran alone: {}",
+                excerpt(reason, REASON_BYTES)
+            ),
             detail: String::new(),
         }),
         reason: None,

@@ -12,6 +12,8 @@ use crate::domain::unit::LeasedEntry;
 
 /// Most entries in one lease: keeps the lease a small document.
 pub const BATCH_LIMIT: usize = 64;
+/// Names of units in one lease, in bytes, for the same reason.
+const NAMES_BYTES: usize = 16 * 1024;
 /// How many free entries a grant looks at.
 pub const WINDOW: usize = 128;
 
@@ -78,6 +80,7 @@ impl Queue {
             entries: entries.iter().map(Held::new).collect(),
             next_part: 0,
             verdicts: Vec::new(),
+            verdict_blobs: Vec::new(),
         };
         Some(Grant { queue, lease, entries })
     }
@@ -94,14 +97,16 @@ fn choose(window: &[LeasedEntry], ask: &Ask, target_ms: u64) -> Vec<LeasedEntry>
     let candidates: &mut dyn Iterator<Item = &LeasedEntry> =
         if fitting.peek().is_some() { &mut fitting } else { &mut any };
     let mut batch: Vec<LeasedEntry> = Vec::new();
-    let mut sum_ms = 0u64;
+    let (mut sum_ms, mut names) = (0u64, 0);
     for leased in candidates {
-        let full = batch.len() >= BATCH_LIMIT || sum_ms >= target_ms;
+        let full = batch.len() >= BATCH_LIMIT || names + leased.entry.unit.len() > NAMES_BYTES;
+        let enough = sum_ms >= target_ms;
         let mixes = batch.first().is_some_and(|first| first.entry.alone != leased.entry.alone);
         let exceeds = !batch.is_empty() && sum_ms.saturating_add(leased.entry.predicted_ms) > target_ms;
-        if full || mixes || exceeds {
+        if !batch.is_empty() && (full || enough || mixes || exceeds) {
             break;
         }
+        names += leased.entry.unit.len();
         sum_ms = sum_ms.saturating_add(leased.entry.predicted_ms);
         batch.push(leased.clone());
     }

@@ -113,4 +113,7 @@ pub struct Lease {
     /// Results that the coordinator itself had to give: cases found to kill their process.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<UnitEvent>,
+    /// Blobs with such results that were too many for this document; they come before `verdicts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdict_blobs: Vec<String>,
 }

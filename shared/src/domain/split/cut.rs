@@ -23,6 +23,8 @@ impl Planner<'_> {
         if !unit.divisible {
             return vec![self.whole(unit)];
         }
+        // What could not be collected is run again whole: its cases were not known.
+        let chosen = chosen.filter(|cases| !cases.iter().any(|case| case.stands_for(&unit.key)));
         match (chosen, &unit.cases) {
             (Some(chosen), _) => self.listed(unit, chosen, Selection::Only),
             (None, Some(cases)) => self.listed(unit, &distinct(cases), |only| {

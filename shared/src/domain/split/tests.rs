@@ -122,6 +122,20 @@ fn chosen_cases_run_and_nothing_else() {
 }
 
 #[test]
+fn a_unit_that_could_not_be_collected_is_chosen_whole() {
+    let found = [unit("a.py", None, true)];
+    let (stats, details) = history_of(&[]);
+    let broken = CaseId::from("a.py");
+    for cases in [vec![broken.clone()], vec![id("a.py", 1), broken.instead_of(&id("a.py", 1))]] {
+        let chosen = [ChosenUnit { job: "unit".into(), unit: "a.py".into(), cases }];
+        let input =
+            SplitInput { units: &found, history: &stats, details: &details, slots: 1, chosen: &chosen };
+        let selections: Vec<Selection> = entries(&input).into_iter().map(|e| e.selection).collect();
+        assert_eq!(selections, [Selection::All]);
+    }
+}
+
+#[test]
 fn groups_are_balanced() {
     let times: Vec<u64> = (0..200).map(|n| 1_000 + (n * 7_919) % 9_000).collect();
     let (stats, details) = history_of(&[("big.py", &times, 0)]);

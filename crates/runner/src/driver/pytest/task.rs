@@ -110,9 +110,10 @@ impl<'a> Task<'a> {
             filtered += u32::from(chosen.keeps(case) && !kept);
             kept
         });
-        if picks.is_empty() && filtered == 0 {
-            // The chosen cases are gone and the file is broken: that is why.
+        if picks.is_empty() && filtered == 0 && !self.leased.entry.promised {
+            // The chosen cases are gone and the file is broken: that is why. Promised ones are the coordinator's to end.
             picks = (0..errors).collect();
+            self.name_errors_apart(errors);
         }
         let announced: Vec<CaseId> = picks.iter().filter_map(|i| self.collected.get(*i)).cloned().collect();
         self.remaining = Some(announced.iter().cloned().collect());
@@ -209,6 +210,15 @@ impl<'a> Task<'a> {
         self.announce(vec![whole.clone()], 0, sink);
         self.blame(whole, mishap, "while the file was collected", sink);
         After::Over
+    }
+
+    /// Several parts of one file may find it broken: each says so under a name of its own.
+    fn name_errors_apart(&mut self, errors: usize) {
+        let Selection::Only(chosen) = &self.leased.entry.selection else { return };
+        let Some(first) = chosen.first() else { return };
+        for error in self.collected.iter_mut().take(errors) {
+            *error = error.instead_of(first);
+        }
     }
 
     fn announce(&self, cases: Vec<CaseId>, deselected: u32, sink: &mut dyn Sink) {

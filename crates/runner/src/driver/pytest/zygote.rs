@@ -7,6 +7,7 @@
 use super::chatter::Chatter;
 use super::notice::{Bell, Death, Notice};
 use super::protocol::{BOOT, BrokenCode, Hello, MODULES, ZygoteMessage, ZygoteOrder};
+use crate::config::hide_private;
 use crate::driver::{DriverError, JobContext};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
@@ -83,7 +84,7 @@ impl Zygote {
     fn try_spawn(ctx: &JobContext, interpreter: &Path, mode: Mode) -> io::Result<Newborn> {
         let (ours, theirs) = UnixStream::pair()?;
         let (output, input) = io::pipe()?;
-        let child = Command::new(interpreter)
+        let child = hide_private(&mut Command::new(interpreter))
             .args(["-c", BOOT])
             .envs(&ctx.env)
             .current_dir(&ctx.root)
