@@ -21,6 +21,7 @@ use shared::domain::id::RunId;
 use shared::domain::run::RunStatus;
 use shared::domain::shard::Clocks;
 use shared::domain::time::Timestamp;
+use shared::domain::verdict::Verdict;
 use shared::ports::{Blobs, Launcher, Observer, Queue, RunnerState, Store, Topic, Wake};
 use shared::service::token::TokenKey;
 use shared::service::{Services, Settings};
@@ -306,6 +307,10 @@ impl Play {
         }
         for run in self.runs() {
             self.checker.ended(run);
+            let timed_out = |end: &JobEnd| end.verdict == Some(Verdict::TimedOut);
+            if scenario.patient && self.checker.ends(run).iter().any(timed_out) {
+                self.world.hub.violation("it timed out with all the time there is");
+            }
             let told = self.world.onlooker.finished(run);
             if told > 1 || (scenario.service_deaths == 0 && self.world.faults.injected() == 0 && told != 1) {
                 self.world.hub.violation(format!("the end was told {told} times"));

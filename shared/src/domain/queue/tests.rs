@@ -150,7 +150,7 @@ impl Model {
         let leftover = Self::leftover(spoken, entry);
         let rest = |cases: Vec<CaseId>| cases.into_iter().find(|case| !leftover.done.contains(case));
         let next = rest(self.announced(&spoken.lease, entry));
-        if dice % 16 == 0 {
+        if dice.is_multiple_of(16) {
             let suspect = leftover.suspect.clone().filter(|_| held.careful);
             return Some(UnitEvent::Aborted { entry, suspect, reason: "signal".to_owned() });
         }
