@@ -34,7 +34,7 @@ const SWEEP_MS: u64 = 60_000;
 const PATIENCE_SWEEPS: u64 = 6;
 /// What is left running after the last run must be gone by then.
 const REST_MS: u64 = 12 * SWEEP_MS;
-const STEP_LIMIT: u64 = 600_000;
+const STEP_LIMIT: u64 = 4_000_000;
 
 /// What happened.
 #[derive(Debug)]
