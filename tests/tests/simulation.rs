@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking and prints its trace")]
 
+use shared::domain::verdict::Verdict;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use testkit::sim::config::SimConfig;
@@ -87,4 +88,15 @@ fn every_single_fault_comes_to_the_same_end() {
     assert!(histories > 500, "{histories}");
     let told: Vec<String> = found.iter().take(5).map(|d| format!("{}: {}", d.trouble, d.what)).collect();
     assert!(found.is_empty(), "{} of {histories}:\n{}", found.len(), told.join("\n"));
+}
+
+#[test]
+fn the_seeds_come_to_every_verdict() {
+    let mut verdicts: Vec<Verdict> =
+        (0..200).flat_map(|seed| sim(seed, false).ends).filter_map(|end| end.verdict).collect();
+    verdicts.sort_unstable();
+    verdicts.dedup();
+    let all =
+        [Verdict::Passed, Verdict::Failed, Verdict::TimedOut, Verdict::Errored, Verdict::Cancelled].to_vec();
+    assert_eq!(verdicts, all);
 }

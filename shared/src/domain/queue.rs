@@ -149,3 +149,6 @@ pub enum Rejected {
         detail: String,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use shared::domain::outcome::{Counts, Outcome};
 use shared::domain::queue::Stopped;
 use shared::domain::report::RunSummary;
 use shared::domain::run::{Job, JobStatus};
+use shared::domain::statistics::SuiteHead;
 use shared::domain::verdict::{CauseCode, Verdict};
 use shared::ports::{Blobs as _, Key, Store as _};
 use shared::service::entries::job_folder;
@@ -63,8 +64,15 @@ impl Checker {
         }
     }
 
-    /// No compute outlives its run, no launch is without a plan, no lease is open.
+    /// No compute outlives its run, no launch is without a plan, no lease is open, no run is learned from twice.
     pub fn at_rest(&self) {
+        for document in self.store.snapshot() {
+            let head = document.key.partition.starts_with("history#") && document.key.sort.ends_with("#head");
+            let learned = if head { serde_json::from_str(&document.body).ok() } else { None };
+            if learned.is_some_and(|head: SuiteHead| head.run_no as usize > self.runs.len()) {
+                self.hub.violation(format!("{} was learned more often than run", document.key));
+            }
+        }
         for id in self.fleet.living() {
             self.hub.violation(format!("runner {id} outlives its run"));
         }

@@ -1,6 +1,7 @@
 //! What happens to runners and runs from outside: kills, pauses, polite stops, and people who cancel.
 
-use super::{Scenario, World};
+use super::Scenario;
+use super::stage::World;
 use crate::world::Owner;
 use shared::domain::verdict::{Cause, CauseCode};
 use std::sync::{Arc, PoisonError};

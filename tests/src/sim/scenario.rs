@@ -8,6 +8,9 @@ use crate::world::truth::{self, SuiteTruth};
 use shared::domain::id::ProjectId;
 use shared::domain::spec::{Framework, RunSpec, Shards, Source, SuiteSpec};
 
+/// All launches that a shard may take, each lost as late as can be, with some jobs waiting for others.
+const PATIENCE_MS: u64 = 4 * 3_600_000;
+
 /// A drawn history before it happens.
 #[derive(Debug)]
 pub struct Scenario {
@@ -23,6 +26,8 @@ pub struct Scenario {
     pub fail_fast: Option<u32>,
     /// Limit of each run, in milliseconds.
     pub timeout_ms: u64,
+    /// Whether there is time enough for everything, however often it goes wrong: no verdict may be `timed_out`.
+    pub patient: bool,
     /// Faults stop after this time, in milliseconds.
     pub trouble_ms: u64,
     /// Faults of ports.
@@ -53,17 +58,23 @@ impl Scenario {
         let count = 1 + random.below(3) * random.below(2);
         let suites: Vec<SuiteTruth> =
             (0..count).map(|number| truth::suite(random, &format!("s{number}"), peaceful)).collect();
-        let plans = (0..count).map(|number| plan(random, number)).collect();
+        let mut plans: Vec<SuiteSpec> = (0..count).map(|number| plan(random, number)).collect();
+        let trouble_ms = random.below(15 * 60_000) + 30_000;
+        let hasty_ms = random.below(20 * 60_000) + if random.chance(150) { 20_000 } else { 8 * 60_000 };
+        let patient = random.chance(250);
+        if patient {
+            plans.iter_mut().for_each(|plan| plan.timeout_ms = u64::from(u32::MAX));
+        }
         let launch =
             |rate: u64| rate * [0, 1, 4, 12].get(usize::try_from(mood).unwrap_or(0)).unwrap_or(&0) / 4;
         Self {
             seed,
-            suites,
             plans,
             runs: 1 + u32::from(random.chance(300)),
             fail_fast: random.chance(150).then_some(u32::try_from(random.below(3) + 1).unwrap_or(1)),
-            timeout_ms: random.below(20 * 60_000) + if random.chance(150) { 20_000 } else { 8 * 60_000 },
-            trouble_ms: random.below(15 * 60_000) + 30_000,
+            timeout_ms: if patient { trouble_ms + PATIENCE_MS + 4 * work_ms(&suites) } else { hasty_ms },
+            patient,
+            trouble_ms,
             rates: rates(mood),
             link_rate: launch(40),
             launch_rates: LaunchRates {
@@ -77,6 +88,7 @@ impl Scenario {
             events_told: if random.chance(300) { 0 } else { random.below(1_001) },
             chaos_ms: if mood == 0 { 0 } else { random.below(120_000) + 10_000 },
             cancel_at_ms: random.chance(100).then(|| random.below(120_000)),
+            suites,
         }
     }
 
@@ -112,6 +124,7 @@ impl Scenario {
             runs: 1,
             fail_fast: None,
             timeout_ms: 3_600_000,
+            patient: true,
             trouble_ms: 3_600_000,
             rates: Rates::default(),
             link_rate: 0,
@@ -148,6 +161,12 @@ impl Scenario {
     pub(super) fn link_plan(&self) -> LinkPlan {
         LinkPlan::Rough(self.link_rate, SplitMix::new(self.seed ^ 0x7e7))
     }
+}
+
+/// Time of every case, one after the other.
+fn work_ms(suites: &[SuiteTruth]) -> u64 {
+    let units = suites.iter().flat_map(|suite| &suite.units);
+    units.flat_map(|unit| &unit.cases).map(|case| case.duration_ms).sum()
 }
 
 fn plan(random: &mut SplitMix, number: u64) -> SuiteSpec {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use shared::domain::id::ShardAttempt;
 use shared::domain::time::Timestamp;
 use shared::ports::{LaunchOrder, Launcher, PortError, PortResult, RunnerState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How long a runner that was asked to stop may take before it is killed, in milliseconds.
@@ -25,8 +25,8 @@ pub struct Process {
     pub paused_until: Timestamp,
     /// Asked to end.
     pub told_to_stop: bool,
-    /// Units that slots are working on.
-    pub begun: BTreeMap<u32, String>,
+    /// Units that slots work on, or whose last results are not stored yet.
+    pub begun: BTreeMap<u32, BTreeSet<String>>,
 }
 
 /// How launches go wrong, in calls per thousand.
@@ -150,13 +150,17 @@ impl Fleet {
         self.book().processes.get(id).is_some_and(|process| process.told_to_stop)
     }
 
-    /// A slot of the process works on this unit now, or on none.
+    /// A slot of the process works on this unit too, or has reported all that it worked on.
     pub fn working_on(&self, id: &ShardAttempt, slot: u32, unit: Option<&str>) {
         if let Some(process) = self.book().processes.get_mut(id) {
             match unit {
-                Some(unit) => process.begun.insert(slot, unit.to_owned()),
-                None => process.begun.remove(&slot),
-            };
+                Some(unit) => {
+                    process.begun.entry(slot).or_default().insert(unit.to_owned());
+                }
+                None => {
+                    process.begun.remove(&slot);
+                }
+            }
         }
     }
 
@@ -168,7 +172,7 @@ impl Fleet {
             return false;
         }
         process.state = RunnerState::Stopped { exit_code, reason: reason.to_owned() };
-        let units: Vec<String> = std::mem::take(&mut process.begun).into_values().collect();
+        let units: BTreeSet<String> = std::mem::take(&mut process.begun).into_values().flatten().collect();
         for unit in units {
             *book.deaths_under.entry((*id, unit)).or_default() += 1;
         }

@@ -69,7 +69,9 @@ impl Slot {
             if self.runner.stopping() && finished.is_none() {
                 return;
             }
-            match self.ask(finished.take()).await {
+            let answer = self.ask(finished.take()).await;
+            self.runner.floor.fleet.working_on(&self.runner.id, self.number, None);
+            match answer {
                 Answer::Fenced => return self.runner.fence(),
                 Answer::Stale => {}
                 Answer::Done(LeaseReply::Done) => return,
@@ -134,7 +136,6 @@ impl Slot {
             let fleet = &self.runner.floor.fleet;
             fleet.working_on(&self.runner.id, self.number, Some(&leased.entry.unit));
             let ended = self.entry(holding, leased).await;
-            fleet.working_on(&self.runner.id, self.number, None);
             self.runner.exit();
             if ended != Ended::InOrder {
                 return ended;
