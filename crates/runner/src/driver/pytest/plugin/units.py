@@ -6,6 +6,8 @@ import os
 import pytest
 from _pytest.runner import collect_one_node
 
+from _fleetest_preload import preload
+
 
 class Unit:
     """One file (or directory that could not be collected) and what collection knows of it so far."""
@@ -43,9 +45,10 @@ class QuietHooks:
 class Discovery:
     """Walks the tree once, through the project's own hooks."""
 
-    def __init__(self, session):
+    def __init__(self, session, warm):
         self.session = session
         self.config = session.config
+        self.warm = warm  # whether to import what the files import
         self.units = {}
         self.reports = []
 
@@ -74,10 +77,20 @@ class Discovery:
         config.hook = hooks = QuietHooks(original)
         config.args = list(dict.fromkeys(path_part(arg) for arg in arguments))
         session.genitems = self._files
+        collect = session.perform_collect
+
+        def perform_collect(*arguments, **options):
+            items = collect(*arguments, **options)
+            if self.warm:  # under the warning filters that hold while files are collected
+                nodes = [node for unit in self.units.values() for node in unit.nodes]
+                preload([str(node.path) for node in nodes if isinstance(node, pytest.Module)])
+            return items
+
+        session.perform_collect = perform_collect
         try:
             config.hook.pytest_collection(session=session)
         finally:
-            del session.genitems
+            del session.genitems, session.perform_collect
             config.hook, config.args = original, arguments
             hooks.quiet = False
             session.items = []

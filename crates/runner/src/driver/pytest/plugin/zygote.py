@@ -101,7 +101,7 @@ class Zygote:
         config.hook.pytest_sessionstart(session=session)
         quieten(config)
         try:
-            units = Discovery(session).run()
+            units = Discovery(session, self.hello["preload"]).run()
         except DiscoveryFailed as error:
             self.answer({"t": "broken", "code": "discovery", "message": "", "detail": str(error)})
             return pytest.ExitCode.INTERRUPTED
