@@ -1,5 +1,6 @@
 //! Runs a real pytest suite with plain pytest, `pytest -n N` and this driver, compares every case and prints
-//! wall times (a first round of the driver, without history, is shown apart): `pytest_compare DIRECTORY SLOTS ROUNDS [PYTEST ARGUMENT...]`. The interpreter is
+//! wall times (a first round of the driver, without history, is shown apart): `pytest_compare DIRECTORY SLOTS ROUNDS [PYTEST ARGUMENT...]`; without rounds, the driver's
+//! cases are listed. The interpreter is
 //! `FLEETEST_TEST_PYTHON`.
 #![expect(
     clippy::expect_used,
@@ -32,6 +33,9 @@ fn main() {
     let further: Vec<String> = arguments.collect();
     let args: Vec<&str> = further.iter().map(String::as_str).collect();
     let root = root.canonicalize().expect("an existing directory");
+    if rounds == 0 {
+        return list(&Job::new(&root, slots).args(&args).env("PYTHONPATH", "src"));
+    }
     let spread = format!("-n{slots}");
     let (mut plain, mut xdist, mut driver) = (Vec::new(), Vec::new(), Vec::new());
     let mut verdict = String::new();
@@ -93,6 +97,15 @@ fn main() {
         d.0 / x.0,
         d.1 / x.1
     );
+}
+
+/// With no rounds at all: what the driver alone says.
+fn list(job: &Job) {
+    for case in job.run().unwrap_or_else(|e| panic!("{e:?}")).cases() {
+        let message = case.failure.as_ref().map_or("", |failure| failure.message.as_str());
+        println!("{} {} {} us slot {} {message}", case.outcome, case.case, case.duration_us, case.slot);
+    }
+    println!("{}", job.log.lock().expect("no panic"));
 }
 
 /// Longest first; a file longer than half a slot's share in parts, as a coordinator with history would lease it.
