@@ -1,5 +1,6 @@
 //! Runs a real pytest suite with plain pytest, `pytest -n N` and this driver, compares every case and prints
-//! wall times: `pytest_compare DIRECTORY SLOTS ROUNDS [PYTEST ARGUMENT...]`. The interpreter is
+//! wall times (a first round of the driver, without history, is shown apart): `pytest_compare DIRECTORY SLOTS ROUNDS [PYTEST ARGUMENT...]`; without rounds, the driver's
+//! cases are listed. The interpreter is
 //! `FLEETEST_TEST_PYTHON`.
 #![expect(
     clippy::expect_used,
@@ -18,6 +19,9 @@ mod harness;
 use harness::{Job, plain_pytest};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
+use shared::domain::case::CaseId;
+use shared::domain::unit::{DiscoveredUnit, Entry, Selection};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -29,12 +33,33 @@ fn main() {
     let further: Vec<String> = arguments.collect();
     let args: Vec<&str> = further.iter().map(String::as_str).collect();
     let root = root.canonicalize().expect("an existing directory");
+    if rounds == 0 {
+        return list(&Job::new(&root, slots).args(&args).env("PYTHONPATH", "src"));
+    }
     let spread = format!("-n{slots}");
     let (mut plain, mut xdist, mut driver) = (Vec::new(), Vec::new(), Vec::new());
     let mut verdict = String::new();
-    for _ in 0..rounds {
+    let mut history: BTreeMap<String, Vec<(CaseId, u64)>> = BTreeMap::new();
+    let mut first = (0.0, 0.0);
+    // The first round only makes history, as the first run of a project does.
+    for _ in 0..=rounds {
         let job = Job::new(&root, slots).args(&args).env("PYTHONPATH", "src");
-        let ours = timed(&mut driver, || job.run().unwrap_or_else(|e| panic!("{e:?}")));
+        let planned = plan(&history, slots);
+        let ours = timed(&mut driver, || {
+            let entries = |units: &[DiscoveredUnit]| match planned.as_slice() {
+                [] => units.iter().map(|unit| Entry::whole(&unit.key, 0)).collect(),
+                known => known.to_vec(),
+            };
+            job.run_entries(entries).unwrap_or_else(|e| panic!("{e:?}"))
+        });
+        if history.is_empty() {
+            first = driver.pop().unwrap_or_default();
+            for result in ours.cases() {
+                let unit = result.case.0.split("::").next().unwrap_or_default().to_owned();
+                history.entry(unit).or_default().push((result.case.clone(), result.duration_us + 300));
+            }
+            continue;
+        }
         let theirs = timed(&mut plain, || plain_pytest(&job, &[]));
         timed(&mut xdist, || plain_pytest(&job, &[&spread]));
         let (ours_rows, aborted) = (ours.junit(), ours.aborted());
@@ -44,6 +69,11 @@ fn main() {
         let failed = theirs.iter().filter(|row| row.2.is_failure()).count();
         verdict =
             format!("{} cases ({failed} failing) {}", theirs.len(), if same { "equal" } else { "DIFFER" });
+        if let Some(case) =
+            ours.cases().find(|case| !theirs.contains(&(case.class.clone(), case.name.clone(), case.outcome)))
+        {
+            println!("{case:#?}");
+        }
         if !same {
             println!(
                 "ours {} theirs {} missing {missing:?} extra {extra:?} aborted {aborted:?}",
@@ -55,7 +85,7 @@ fn main() {
     let name = root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let (p, x, d) = (median(plain), median(xdist), median(driver));
     println!(
-        "{name} | {verdict} | pytest {:.2} s (cpu {:.2}) | pytest -n{slots} {:.2} s (cpu {:.2}) | driver {:.2} s (cpu {:.2}) | \
+        "{name} | {verdict} | pytest {:.2} s (cpu {:.2}) | pytest -n{slots} {:.2} s (cpu {:.2}) | driver {:.2} s (cpu {:.2}), first {:.2} s | \
          wall {:.2} cpu {:.2} x -n{slots}",
         p.0,
         p.1,
@@ -63,9 +93,51 @@ fn main() {
         x.1,
         d.0,
         d.1,
+        first.0,
         d.0 / x.0,
         d.1 / x.1
     );
+}
+
+/// With no rounds at all: what the driver alone says.
+fn list(job: &Job) {
+    for case in job.run().unwrap_or_else(|e| panic!("{e:?}")).cases() {
+        let message = case.failure.as_ref().map_or("", |failure| failure.message.as_str());
+        println!("{} {} {} us slot {} {message}", case.outcome, case.case, case.duration_us, case.slot);
+    }
+    println!("{}", job.log.lock().expect("no panic"));
+}
+
+/// Longest first; a file longer than half a slot's share in parts, as a coordinator with history would lease it.
+fn plan(history: &BTreeMap<String, Vec<(CaseId, u64)>>, slots: u32) -> Vec<Entry> {
+    let total: u64 = history.values().flatten().map(|(_, us)| us).sum();
+    let share = (total / u64::from(slots) / 4).max(1);
+    let mut entries = Vec::new();
+    for (unit, cases) in history {
+        let sum: u64 = cases.iter().map(|(_, us)| us).sum();
+        if sum <= share * 2 {
+            entries.push(Entry::whole(unit, sum));
+            continue;
+        }
+        let mut parts: Vec<(Vec<CaseId>, u64)> = vec![(Vec::new(), 0)];
+        for (case, us) in cases {
+            if parts.last().is_some_and(|part| part.1 >= share) {
+                parts.push((Vec::new(), 0));
+            }
+            if let Some(part) = parts.last_mut() {
+                part.0.push(case.clone());
+                part.1 += us;
+            }
+        }
+        let listed: Vec<CaseId> = parts.iter().skip(1).flat_map(|part| part.0.clone()).collect();
+        for (place, (cases, us)) in parts.into_iter().enumerate() {
+            let selection =
+                if place == 0 { Selection::Except(listed.clone()) } else { Selection::Only(cases) };
+            entries.push(Entry { selection, ..Entry::whole(unit, us) });
+        }
+    }
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.predicted_ms));
+    entries
 }
 
 /// Wall and processor seconds, the latter of all processes that ended meanwhile.

@@ -410,3 +410,54 @@ fn stop_ends_running_slots_at_once() {
     driver.stop();
     assert!(matches!(driver.open_slot(2).map(drop), Err(DriverError::Stopped)));
 }
+
+#[test]
+fn unusual_options_of_pytest_change_nothing_but_what_they_say() {
+    let options: [&[&str]; 4] =
+        [&["-s"], &["--capture=sys"], &["--import-mode=importlib"], &["-p", "no:faulthandler"]];
+    for option in options {
+        let job = Job::new(&project("outcomes"), 2).args(option);
+        let neutral =
+            "addopts=-n0 --doctest-modules --strict-markers -m 'not slow' --ignore=tests/ignored.py";
+        let plain = plain_pytest(&job, &["-o", neutral]);
+        let ours = job.run().unwrap().junit();
+        assert_eq!(ours, plain, "{option:?}");
+    }
+}
+
+#[test]
+fn a_module_that_only_another_file_imports_is_there_as_in_plain_pytest() {
+    let home = written(&[
+        ("lib/pack/__init__.py", ""),
+        ("lib/pack/hidden.py", "value = 1\n"),
+        ("lib/loose/__init__.py", ""),
+        ("lib/loose/late.py", "import os\nvalue = os.environ['SET_BY_A_TEST_FILE']\n"),
+        ("tests/test_a.py", "import pack\n\ndef test_a():\n    assert pack.hidden.value == 1\n"),
+        (
+            "tests/test_b.py",
+            "\"\"\"Imports it.\n\nimport nonsense\n\"\"\"\n\nimport pack.hidden\n\ndef test_b():\n    pass\n",
+        ),
+        (
+            "tests/test_c.py",
+            "import os\nos.environ['SET_BY_A_TEST_FILE'] = '1'\nimport loose.late\n\ndef test_c():\n    pass\n",
+        ),
+        (
+            "tests/test_d.py",
+            "import sys\nimport loose\n\ndef test_d():\n    assert 'loose.late' not in sys.modules\n",
+        ),
+    ]);
+    let lib = home.path().join("lib");
+    let job = |preload: &str| {
+        Job::new(home.path(), 1)
+            .env("PYTHONPATH", lib.to_str().unwrap())
+            .env("FLEETEST_PYTEST_PRELOAD", preload)
+    };
+    let alone = |job: Job, file: &str| {
+        let ours = job.run_entries(|_| vec![Entry::whole(file, 0)]).unwrap();
+        ours.cases().map(|case| case.outcome).collect::<Vec<_>>()
+    };
+    assert_eq!(alone(job("1"), "tests/test_a.py"), [Passed]);
+    assert_eq!(alone(job("0"), "tests/test_a.py"), [Failed], "the other file is needed");
+    assert_eq!(alone(job("1"), "tests/test_c.py"), [Passed], "its own statements come before its import");
+    assert_eq!(alone(job("1"), "tests/test_d.py"), [Passed]);
+}

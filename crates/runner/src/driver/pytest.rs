@@ -32,8 +32,9 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Runs suites whose framework is pytest 7 or later.
 ///
-/// `FLEETEST_PYTHON`, in the job's or the user's environment (or `PYTHON` in the job's), names the interpreter; `FLEETEST_PYTEST_FORK=0`
-/// makes each slot a process of its own that starts pytest anew.
+/// `FLEETEST_PYTHON`, in the job's or the user's environment (or `PYTHON` in the job's), names the interpreter;
+/// `FLEETEST_PYTEST_FORK=0` makes each slot a process of its own that starts pytest anew; `FLEETEST_PYTEST_PRELOAD=0`
+/// keeps the warm process from importing what test files import at their top.
 ///
 /// Dropping the driver lets the project close its pytest session; [`Driver::stop`] kills everything.
 pub struct PytestDriver {

@@ -156,7 +156,7 @@ impl Model {
         }
         if held.progress == Progress::Started {
             let cases = self.announced(&spoken.lease, entry);
-            return Some(UnitEvent::Announced { entry, cases, deselected: 0 });
+            return Some(UnitEvent::Announced { entry, cases, deselected: 0, more: false });
         }
         let Some(case) = next else {
             return Some(UnitEvent::Finished { entry, overhead_us: 1, at: NOW });

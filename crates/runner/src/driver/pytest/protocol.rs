@@ -8,9 +8,10 @@ use shared::domain::case::Failure;
 use shared::domain::outcome::Outcome;
 
 /// The plugin's modules in the order in which they import each other.
-pub(super) const MODULES: [(&str, &str); 5] = [
+pub(super) const MODULES: [(&str, &str); 6] = [
     ("_fleetest_wire", include_str!("plugin/wire.py")),
     ("_fleetest_results", include_str!("plugin/results.py")),
+    ("_fleetest_preload", include_str!("plugin/preload.py")),
     ("_fleetest_units", include_str!("plugin/units.py")),
     ("_fleetest_slot", include_str!("plugin/slot.py")),
     ("_fleetest_zygote", include_str!("plugin/zygote.py")),
@@ -27,6 +28,7 @@ pub(super) struct Hello<'a> {
     pub(super) scratch: &'a str,
     pub(super) slots: u32,
     pub(super) run_uid: &'a str,
+    pub(super) preload: bool,
 }
 
 /// Orders to the zygote. `Fork` and `Become` are sent with the slot's three descriptors.

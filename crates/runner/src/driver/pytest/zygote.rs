@@ -286,6 +286,7 @@ impl Newborn {
             scratch: &ctx.scratch.to_string_lossy(),
             slots: ctx.slots,
             run_uid,
+            preload: ctx.env.get("FLEETEST_PYTEST_PRELOAD").is_none_or(|value| value != "0"),
         };
         let answer = converse(&control, &hello);
         match answer {

@@ -116,9 +116,6 @@ class Slot:
 
     def collect_items(self, unit):
         self.collect_reports += unit.reports
-        if unit.items is not None:
-            self.deselected = unit.deselected
-            return unit.items
         session, config = self.session, self.config
         session._collection_cache = {}
 

@@ -1,7 +1,12 @@
 """Discovery: the collection tree down to its files, without importing a test module."""
+import contextlib
+import importlib.util
 import os
 
 import pytest
+from _pytest.runner import collect_one_node
+
+from _fleetest_preload import preload
 
 
 class Unit:
@@ -10,9 +15,7 @@ class Unit:
     def __init__(self, key):
         self.key = key
         self.nodes = []  # collectors still to be asked, in order
-        self.items = None  # the items, where everything had to be collected at once
         self.reports = []  # collection reports that are not "passed"
-        self.deselected = 0
         self.selectors = None  # node ids asked for by name, or None for the whole file
         self.collected = False
 
@@ -42,34 +45,25 @@ class QuietHooks:
 class Discovery:
     """Walks the tree once, through the project's own hooks."""
 
-    def __init__(self, session):
+    def __init__(self, session, warm):
         self.session = session
         self.config = session.config
+        self.warm = warm  # whether to import what the files import
         self.units = {}
         self.reports = []
-        self.deselected = []
 
-    # Hooks: registered as a plugin while it walks.
+    # A hook: registered as a plugin while it walks.
 
     def pytest_collectreport(self, report):
         if not report.passed:
             self.reports.append(report)
 
-    def pytest_deselected(self, items):
-        self.deselected.extend(item.nodeid for item in items)
-
     def run(self):
         """Fills `units` in pytest's own order."""
-        lazy = hasattr(pytest, "Directory") and hasattr(self.session, "_collect_one_node")
         named = [arg for arg in self.config.args if "::" in arg]
-        if named and self.config.option.pyargs:
-            lazy = False  # only a full collection can resolve names inside module arguments
         self.config.pluginmanager.register(self, "fleetest-discovery")
         try:
-            if lazy:
-                self._walk(named)
-            else:
-                self._collect_everything()
+            self._walk(named)
         finally:
             self.config.pluginmanager.unregister(self)
         return list(self.units.values())
@@ -83,27 +77,43 @@ class Discovery:
         config.hook = hooks = QuietHooks(original)
         config.args = list(dict.fromkeys(path_part(arg) for arg in arguments))
         session.genitems = self._files
+        collect = session.perform_collect
+
+        def perform_collect(*arguments, **options):
+            items = collect(*arguments, **options)
+            if self.warm:  # under the warning filters that hold while files are collected
+                nodes = [node for unit in self.units.values() for node in unit.nodes]
+                preload([str(node.path) for node in nodes if isinstance(node, pytest.Module)])
+            return items
+
+        session.perform_collect = perform_collect
         try:
             config.hook.pytest_collection(session=session)
         finally:
-            del session.genitems
+            del session.genitems, session.perform_collect
             config.hook, config.args = original, arguments
             hooks.quiet = False
             session.items = []
-        self._sort_reports(fatal=True)
+        self._sort_reports()
         if named:
             self._apply_names(named, [arg for arg in arguments if "::" not in arg])
 
     def _files(self, node):
-        if isinstance(node, (pytest.Item, pytest.File)):
+        # Before pytest 8 a package was a kind of file.
+        if isinstance(node, (pytest.Item, pytest.File)) and not isinstance(node, pytest.Package):
             self._add(node)
             return
-        report, duplicate = self.session._collect_one_node(node, True)
+        report, duplicate = self._collect_one(node)
         if report.passed:
             for child in report.result:
                 yield from self._files(child)
         if not duplicate:
             node.ihook.pytest_collectreport(report=report)
+
+    def _collect_one(self, node):
+        if hasattr(self.session, "_collect_one_node"):
+            return self.session._collect_one_node(node, True)
+        return collect_one_node(node), False
 
     def _add(self, node):
         unit = self.unit(node.nodeid.partition("::")[0])
@@ -112,38 +122,35 @@ class Discovery:
         if all((type(other), other.name) != twin for other in unit.nodes):
             unit.nodes.append(node)
 
-    def _sort_reports(self, fatal):
+    def _sort_reports(self):
         failed = [report for report in self.reports if report.failed]
-        if failed and fatal:
-            raise DiscoveryFailed("\n\n".join("%s:\n%s" % (r.nodeid, r.longrepr) for r in failed))
+        if failed:
+            raise DiscoveryFailed("\n\n".join("%s:\n%s" % (r.nodeid or "the start", r.longrepr) for r in failed))
         for report in self.reports:
             self.unit(report.nodeid.partition("::")[0]).reports.append(report)
 
     def _apply_names(self, named, plain):
         """Restricts units to the node ids asked for, unless another argument covers the whole file."""
-        start = str(self.config.invocation_params.dir)
-        whole = [os.path.abspath(os.path.join(start, arg)) for arg in plain]
+        whole = [self._place(arg) for arg in plain]
         wanted = {}
         for arg in named:
             path, _, names = arg.partition("::")
-            wanted.setdefault(os.path.abspath(os.path.join(start, path)), []).append(names)
+            wanted.setdefault(self._place(path), []).append(names)
         for unit in self.units.values():
             path = str(unit.nodes[0].path) if unit.nodes else None
             covered = any(path == top or str(path).startswith(top.rstrip(os.sep) + os.sep) for top in whole)
             if path in wanted and not covered:
                 unit.selectors = ["%s::%s" % (unit.key, names) for names in wanted[path]]
 
-    def _collect_everything(self):
-        """pytest 7 imports a package's modules while it walks: then the items are taken as they are."""
-        self.config.hook.pytest_collection(session=self.session)
-        self._sort_reports(fatal=False)
-        for item in self.session.items:
-            unit = self.unit(item.nodeid.partition("::")[0])
-            unit.items = (unit.items or []) + [item]
-        for nodeid in self.deselected:
-            key = nodeid.partition("::")[0]
-            if key in self.units:
-                self.units[key].deselected += 1
+    def _place(self, argument):
+        """The absolute path that an argument means; with `--pyargs` it may be a module's name."""
+        if self.config.option.pyargs:
+            with contextlib.suppress(ImportError, AttributeError, ValueError):
+                spec = importlib.util.find_spec(argument)
+                if spec is not None and spec.origin is not None:
+                    folder = os.path.dirname(spec.origin)
+                    return folder if spec.submodule_search_locations else spec.origin
+        return os.path.abspath(os.path.join(str(self.config.invocation_params.dir), argument))
 
 
 def path_part(argument):

@@ -2,8 +2,8 @@
 
 It imports conftests and plugins but no test module, keeps no threads and runs no test itself.
 """
+import atexit
 import contextlib
-import errno
 import gc
 import os
 import select
@@ -17,7 +17,7 @@ import pytest
 
 import _fleetest_slot as slot
 from _fleetest_units import Discovery, DiscoveryFailed
-from _fleetest_wire import Lines, send
+from _fleetest_wire import send
 
 # Options that would distribute, stop, reorder by memory, or write files of their own. Slots, retries and
 # reports are the runner's work.
@@ -101,7 +101,7 @@ class Zygote:
         config.hook.pytest_sessionstart(session=session)
         quieten(config)
         try:
-            units = Discovery(session).run()
+            units = Discovery(session, self.hello["preload"]).run()
         except DiscoveryFailed as error:
             self.answer({"t": "broken", "code": "discovery", "message": "", "detail": str(error)})
             return pytest.ExitCode.INTERRUPTED
@@ -295,8 +295,9 @@ def main(control, hello):
     if not zygote.answered:
         message = "" if status is None else "pytest ended with status %d" % int(status)
         zygote.answer({"t": "broken", "code": "setup", "message": message, "detail": trouble})
-    try:
-        os.close(control)
-    except OSError as error:
-        if error.errno != errno.EBADF:
-            raise
+    # Taking a whole interpreter apart costs more than a small run: only what was asked for is done.
+    with contextlib.suppress(Exception):
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(0)

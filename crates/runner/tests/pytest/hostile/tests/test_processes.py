@@ -15,13 +15,13 @@ def test_fork_ends():
     pid = os.fork()
     if pid == 0:
         os._exit(7)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert os.WEXITSTATUS(os.waitpid(pid, 0)[1]) == 7
 
 
 def test_fork_fails():
     pid = os.fork()
     assert pid != 0
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    assert os.WEXITSTATUS(os.waitpid(pid, 0)[1]) == 1
 
 
 def test_daemon():
