@@ -210,6 +210,9 @@ pub trait Blobs: Debug + Send + Sync {
     async fn put(&self, key: &str, bytes: Vec<u8>) -> PortResult<()>;
     /// Stores a blob only if the key is free.
     async fn put_absent(&self, key: &str, bytes: Vec<u8>) -> PortResult<()>;
+    /// Makes a blob out of other blobs, one after the other; they stay. As atomic as a put. For what is too large to be
+    /// held in memory: written in pieces of a mebibyte or so, joined, the pieces deleted. `NotFound` if one is missing.
+    async fn compose(&self, key: &str, pieces: Vec<String>) -> PortResult<()>;
     /// The blob, or the part of it from `range.0` up to but not including `range.1` (cut at its end).
     async fn fetch(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Vec<u8>>;
     /// Keys that start with `prefix`, in order.

@@ -127,6 +127,7 @@ macro_rules! blobs_contract {
                 delete_removes_and_may_be_repeated,
                 bad_keys_are_denied,
                 one_of_many_concurrent_put_absent_wins,
+                compose_joins_pieces,
                 readers_see_whole_blobs_only,
             ]
         );

@@ -76,6 +76,12 @@ impl Blobs for FileBlobs {
         self.work(key, move || create(&path, &bytes)).await
     }
 
+    async fn compose(&self, key: &str, pieces: Vec<String>) -> PortResult<()> {
+        let path = self.path(key)?;
+        let pieces = pieces.iter().map(|piece| self.path(piece)).collect::<PortResult<Vec<_>>>()?;
+        self.work(key, move || join(&path, &pieces)).await
+    }
+
     async fn fetch(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Vec<u8>> {
         let path = self.path(key)?;
         self.work(key, move || read(&path, range)).await
@@ -114,6 +120,14 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     };
     file.write_all(bytes)?;
     Ok(file)
+}
+
+fn join(path: &Path, pieces: &[PathBuf]) -> io::Result<()> {
+    let mut whole = write(path, &[])?;
+    for piece in pieces {
+        io::copy(&mut File::open(piece)?, &mut whole)?;
+    }
+    whole.persist(path).map(drop).map_err(|error| error.error)
 }
 
 fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {

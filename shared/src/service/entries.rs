@@ -3,7 +3,7 @@
 //! The queue itself knows numbers only. A page never changes once written; a group of appended entries is
 //! committed together with the queue that counts them, so a number always has exactly one body.
 
-use super::repository::{Commit, append_key, load, partition};
+use super::repository::{Commit, Stored, append_key, load, load_all, partition};
 use super::{ServiceResult, Services};
 use crate::domain::id::{JobNo, RunId, digest_hex};
 use crate::domain::queue::Queue;
@@ -148,6 +148,21 @@ impl Services {
             }
         }
         Ok(found)
+    }
+
+    /// Every entry that was appended to a job's queue after its manifest.
+    pub(crate) async fn appended_entries(&self, run: RunId, job: JobNo) -> ServiceResult<Vec<Entry>> {
+        let prefix = format!("append#{:05}#", job.0);
+        let groups: Vec<Stored<Group>> =
+            load_all(self.store.as_ref(), &partition(run), &prefix, self.clock.now()).await?;
+        let mut appended = Vec::new();
+        for group in groups {
+            appended.extend(match &group.value.blob {
+                Some(blob) => self.blob_entries(blob).await?,
+                None => group.value.entries,
+            });
+        }
+        Ok(appended)
     }
 
     async fn blob_entries(&self, key: &str) -> ServiceResult<Vec<Entry>> {

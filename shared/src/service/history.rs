@@ -13,6 +13,7 @@ use crate::domain::statistics::{KEEP_RUNS, SuiteHead, SuiteStats, UnitDetail, Un
 use crate::domain::time::Timestamp;
 use crate::domain::unit::UnitEvent;
 use crate::ports::{COMMIT_LIMIT, Condition, Key, PortError, PortResult, Store};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
@@ -141,31 +142,50 @@ impl Services {
         }
         history.observe_costs(observed.setup_ms, None);
         let run_no = history.head.run_no;
-        let mut writes = Vec::new();
-        let Observed { mut details, overheads_us, whole, .. } = observed;
-        for (unit, detail) in &mut details {
+        let Observed { details, overheads_us, whole, .. } = observed;
+        let mut pages = Pages::new(self.store.as_ref());
+        for (unit, mut detail) in details {
             if whole {
                 detail.age(run_no, KEEP_RUNS);
             }
-            history.observe_unit(unit, detail, overheads_us.get(unit).copied());
+            history.observe_unit(&unit, &detail, overheads_us.get(&unit).copied());
             for (page, detail) in (0u32..).zip(detail.to_pages()) {
-                writes.push((detail_key(project, job, unit, page), serde_json::to_value(detail)));
+                pages.put(detail_key(project, job, &unit, page), &detail).await?;
             }
         }
-        let (head, pages) = history.to_pages();
-        for (page, units) in (0u32..).zip(pages) {
-            writes.push((page_key(project, job, page), serde_json::to_value(units)));
+        let (head, units) = history.to_pages();
+        for (page, units) in (0u32..).zip(units) {
+            pages.put(page_key(project, job, page), &units).await?;
         }
-        writes.push((head_key(project, job), serde_json::to_value(head)));
-        for part in writes.chunks(COMMIT_LIMIT) {
-            let mut commit = Commit::new();
-            for (key, value) in part {
-                if let Ok(value) = value {
-                    commit.put(key.clone(), Condition::Any, value, None)?;
-                }
-            }
-            commit.perform(self.store.as_ref()).await?;
+        pages.put(head_key(project, job), &head).await?;
+        pages.finish().await?;
+        Ok(())
+    }
+}
+
+/// Documents written a commit at a time, so that few are in memory.
+struct Pages<'a> {
+    store: &'a dyn Store,
+    commit: Commit,
+    waiting: usize,
+}
+
+impl<'a> Pages<'a> {
+    fn new(store: &'a dyn Store) -> Self {
+        Self { store, commit: Commit::new(), waiting: 0 }
+    }
+
+    async fn put<T: Serialize + Sync>(&mut self, key: Key, value: &T) -> PortResult<()> {
+        self.commit.put(key, Condition::Any, value, None)?;
+        self.waiting += 1;
+        if self.waiting == COMMIT_LIMIT {
+            self.finish().await?;
         }
         Ok(())
+    }
+
+    async fn finish(&mut self) -> PortResult<()> {
+        self.waiting = 0;
+        std::mem::take(&mut self.commit).perform(self.store).await
     }
 }

@@ -1,28 +1,29 @@
 //! Reports and history of a run that is over, streamed from what was accepted.
 //!
-//! Two passes over the chunks of each job: the first adds up how many attempts each case had, the second hands
-//! out finished case records one by one. No pass holds all results; only cases that were tried more than once
-//! wait in memory for their other attempts.
+//! One pass over the chunks of each job hands out finished case records one by one. It never holds all results,
+//! and no report is ever whole in memory.
+
+mod assembly;
+mod spool;
 
 use super::history::Observed;
 use super::repository::{load_leases, load_queue, load_run, load_shards};
 use super::submit::load_spec;
 use super::{ServiceError, ServiceResult, Services};
-use crate::domain::case::{CaseId, CaseResult, Failure};
 use crate::domain::id::RunId;
-use crate::domain::outcome::{Counts, Outcome};
-use crate::domain::proof::Ledger;
+use crate::domain::outcome::Counts;
 use crate::domain::queue::Queue;
 use crate::domain::queue::lease::Lease;
-use crate::domain::render::{Ctrf, Html, Json, Junit, Renderer};
 use crate::domain::report::{CaseRecord, JobSummary, RunSummary, Span};
 use crate::domain::run::{Job, Run};
 use crate::domain::spec::RunSpec;
-use crate::domain::time::Timestamp;
+use crate::domain::statistics::{KEEP_RUNS, SuiteStats};
 use crate::domain::unit::UnitEvent;
 use crate::domain::verdict::{Judgement, Verdict};
-use crate::ports::PortError;
-use std::collections::BTreeMap;
+use crate::ports::{Blobs, PortError};
+use assembly::Assembly;
+use async_trait::async_trait;
+use spool::Spool;
 
 /// Spans kept per job for the Gantt.
 const SPAN_LIMIT: usize = 4000;
@@ -47,29 +48,17 @@ impl Services {
     pub(crate) async fn write_reports(&self, run: &Run, jobs: &[Job]) -> ServiceResult<()> {
         let spec = load_spec(self, run.id).await?;
         let mut summary = self.summary(run, &spec, jobs).await?;
-        let [mut json, mut junit, mut ctrf, mut html] = [const { Vec::new() }; 4];
-        {
-            let mut renderers: [Box<dyn Renderer + Send>; 4] = [
-                Box::new(Json::new(&mut json)),
-                Box::new(Junit::new(&mut junit)),
-                Box::new(Ctrf::new(&mut ctrf)),
-                Box::new(Html::new(&mut html)),
-            ];
-            each(&mut renderers, |renderer| renderer.begin(&summary))?;
-            for (job, summary) in jobs.iter().zip(&summary.jobs) {
-                let mut show =
-                    |record: &CaseRecord| each(&mut renderers, |renderer| renderer.case(summary, record));
-                let observed = self.job_records(&spec, job, summary, &mut show).await?;
-                if let Some(observed) = observed {
-                    // Predictions only: a run is not kept open because they cannot be saved.
-                    drop(self.learn(&spec.project, job, observed).await);
-                }
+        let mut spool = Spool::new(run.id);
+        spool.begin(&summary)?;
+        for (job, summary) in jobs.iter().zip(&summary.jobs) {
+            let pass = Pass { spec: &spec, job, learn: self.settings.keep_history };
+            let observed = self.job_records(&pass, summary, &mut spool).await?;
+            if let Some(observed) = observed {
+                // Predictions only: a run is not kept open because they cannot be saved.
+                drop(self.learn(&spec.project, job, observed).await);
             }
-            each(&mut renderers, |renderer| renderer.finish())?;
         }
-        for (name, bytes) in REPORTS.into_iter().zip([json, junit, ctrf, html]) {
-            self.blobs.put(&report_key(run.id, name), bytes).await?;
-        }
+        spool.finish(self.blobs.as_ref()).await?;
         for job in &mut summary.jobs {
             job.spans.clear();
         }
@@ -100,11 +89,8 @@ impl Services {
         let jobs: Vec<Job> = self.jobs(run, now).await?.into_iter().map(|job| job.value).collect();
         let summary = self.summary(&stored.value, &spec, &jobs).await?;
         for (job, job_summary) in jobs.iter().zip(&summary.jobs) {
-            let mut show = |record: &CaseRecord| {
-                show(record);
-                Ok(())
-            };
-            self.job_records(&spec, job, job_summary, &mut show).await?;
+            let pass = Pass { spec: &spec, job, learn: false };
+            self.job_records(&pass, job_summary, &mut Showing(&mut show)).await?;
         }
         Ok(summary)
     }
@@ -136,13 +122,7 @@ impl Services {
         let store = self.store.as_ref();
         let queue = load_queue(store, job.run, job.no, now).await?.map(|queue| queue.value);
         let shards = load_shards(store, job.run, job.no, now).await?;
-        let mut spans = Vec::new();
-        for lease in load_leases(store, job.run, job.no, now).await? {
-            for part in 0..lease.value.next_part {
-                let events = self.load_chunk(&lease.value, part).await?;
-                note_spans(&lease.value, &events, &mut spans);
-            }
-        }
+        let leases = load_leases(store, job.run, job.no, now).await?;
         Ok(JobSummary {
             job: job.no,
             name: job.spec.name.clone(),
@@ -158,72 +138,84 @@ impl Services {
                 .filter(|shard| shard.value.started_at.is_some())
                 .map(|shard| shard.value.id.attempt)
                 .sum(),
-            spans: closed_spans(spans),
+            spans: spans(leases.iter().map(|lease| &lease.value)),
         })
     }
 
-    /// Hands every case record of a job to the renderers; returns what history should learn.
+    /// Hands every case record of a job to the audience; returns what history should learn.
     async fn job_records(
         &self,
-        spec: &RunSpec,
-        job: &Job,
+        pass: &Pass<'_>,
         summary: &JobSummary,
-        show: &mut Show<'_>,
+        audience: &mut dyn Audience,
     ) -> ServiceResult<Option<Observed>> {
         let now = self.clock.now();
+        let Pass { spec, job, learn } = *pass;
         let Some(queue) = load_queue(self.store.as_ref(), job.run, job.no, now).await? else {
             return Ok(None);
         };
-        let ledger = self.ledger(job.run, job.no, queue.value.len).await?;
-        let mut records = Assembly::new(job, &ledger);
-        let verdict = summary.judgement.verdict;
-        let trusted = matches!(verdict, Verdict::Passed | Verdict::Failed);
-        let whole = trusted && queue.value.drained() && spec.filter.is_none() && spec.chosen.is_empty();
+        let mut records = Assembly::new(job, self.appended_entries(job.run, job.no).await?);
+        let trusted = matches!(summary.judgement.verdict, Verdict::Passed | Verdict::Failed);
+        let whole = trusted && queue.value.drained() && !spec.is_partial();
         let mut observed = Observed {
             setup_ms: job.manifest.as_ref().map(|manifest| manifest.setup_ms),
             whole,
             ..Observed::default()
         };
-        let mut history = self.suite_history(&spec.project, &job.spec.name).await?;
-        if whole {
-            history.age(crate::domain::statistics::KEEP_RUNS);
-        }
+        let history = self.aged_history(pass, whole).await?;
         for lease in load_leases(self.store.as_ref(), job.run, job.no, now).await? {
             for part in 0..=lease.value.next_part {
-                // The coordinator's own verdicts come after the last part of their lease.
-                let events = if part < lease.value.next_part {
-                    self.load_chunk(&lease.value, part).await?
-                } else {
-                    self.with_verdicts(lease.value.clone()).await?.verdicts
-                };
-                for event in events {
+                for event in self.part_events(&lease.value, part).await? {
                     observed.overhead(&lease.value, &event);
                     if let Some(record) = records.event(&lease.value, event) {
-                        self.observe(spec, job, &history, &mut observed, &record).await?;
-                        show(&record)?;
+                        self.observe(pass, &history, &mut observed, &record).await?;
+                        audience.record(summary, &record)?;
                     }
                 }
+                audience.pause(self.blobs.as_ref()).await?;
             }
         }
-        for record in records.leftovers() {
-            show(&record)?;
+        for record in records.rest() {
+            self.observe(pass, &history, &mut observed, &record).await?;
+            audience.record(summary, &record)?;
         }
-        Ok(trusted.then_some(observed))
+        Ok((trusted && learn).then_some(observed))
+    }
+
+    /// The events of a part; the coordinator's own verdicts come after the last part of their lease.
+    async fn part_events(&self, lease: &Lease, part: u32) -> ServiceResult<Vec<UnitEvent>> {
+        if part < lease.next_part {
+            self.load_chunk(lease, part).await
+        } else {
+            Ok(self.with_verdicts(lease.clone()).await?.verdicts)
+        }
+    }
+
+    /// What is known of the job's suite as its records are observed.
+    async fn aged_history(&self, pass: &Pass<'_>, whole: bool) -> ServiceResult<SuiteStats> {
+        if !pass.learn {
+            return Ok(SuiteStats::default());
+        }
+        let mut history = self.suite_history(&pass.spec.project, &pass.job.spec.name).await?;
+        if whole {
+            history.age(KEEP_RUNS);
+        }
+        Ok(history)
     }
 
     async fn observe(
         &self,
-        spec: &RunSpec,
-        job: &Job,
-        history: &crate::domain::statistics::SuiteStats,
+        pass: &Pass<'_>,
+        history: &SuiteStats,
         observed: &mut Observed,
         record: &CaseRecord,
     ) -> ServiceResult<()> {
-        if !self.settings.keep_history {
+        if !pass.learn {
             return Ok(());
         }
         if !observed.details.contains_key(&record.unit) {
-            let detail = self.unit_detail(&spec.project, &job.spec.name, history, &record.unit).await?;
+            let (project, job) = (&pass.spec.project, &pass.job.spec.name);
+            let detail = self.unit_detail(project, job, history, &record.unit).await?;
             observed.details.insert(record.unit.clone(), detail);
         }
         if let Some(detail) = observed.details.get_mut(&record.unit) {
@@ -233,146 +225,65 @@ impl Services {
     }
 }
 
-/// Shows one record to whoever renders.
-type Show<'a> = dyn FnMut(&CaseRecord) -> ServiceResult<()> + Send + 'a;
-
-fn each(
-    renderers: &mut [Box<dyn Renderer + Send + '_>],
-    mut step: impl FnMut(&mut dyn Renderer) -> std::io::Result<()>,
-) -> ServiceResult<()> {
-    for renderer in renderers {
-        step(renderer.as_mut())
-            .map_err(|error| ServiceError::Invalid(format!("a report cannot be written: {error}")))?;
-    }
-    Ok(())
-}
-
-fn note_spans(lease: &Lease, events: &[UnitEvent], spans: &mut Vec<(u32, Span)>) {
-    for event in events {
-        match event {
-            UnitEvent::Started { entry, slot, at } => {
-                let unit =
-                    lease.entries.iter().find(|held| held.index == *entry).map(|held| held.unit.clone());
-                let span = Span {
-                    shard: lease.holder.shard,
-                    slot: *slot,
-                    unit: unit.unwrap_or_default(),
-                    started_at: *at,
-                    ended_at: Timestamp(0),
-                };
-                spans.push((*entry, span));
-            }
-            UnitEvent::Finished { entry, at, .. } => {
-                if let Some((_, span)) = spans.iter_mut().rev().find(|(index, _)| index == entry) {
-                    span.ended_at = *at;
-                }
-            }
-            UnitEvent::Announced { .. }
-            | UnitEvent::CaseStarted { .. }
-            | UnitEvent::Case { .. }
-            | UnitEvent::Aborted { .. } => {}
-        }
-    }
-}
-
-fn closed_spans(spans: Vec<(u32, Span)>) -> Vec<Span> {
-    let mut closed: Vec<Span> =
-        spans.into_iter().map(|(_, span)| span).filter(|span| span.ended_at >= span.started_at).collect();
-    if closed.len() > SPAN_LIMIT {
-        closed.sort_by_key(|span| std::cmp::Reverse(span.ended_at.since_ms(span.started_at)));
-        closed.truncate(SPAN_LIMIT);
-    }
-    closed.sort_by_key(|span| (span.shard, span.slot, span.started_at));
-    closed
-}
-
-/// Puts the attempts of cases together as they come by.
-struct Assembly<'a> {
+/// One pass over the records of a job.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    spec: &'a RunSpec,
     job: &'a Job,
-    ledger: &'a Ledger,
-    waiting: BTreeMap<CaseId, CaseRecord>,
-    announced: BTreeMap<CaseId, String>,
+    learn: bool,
 }
 
-impl<'a> Assembly<'a> {
-    fn new(job: &'a Job, ledger: &'a Ledger) -> Self {
-        Self { job, ledger, waiting: BTreeMap::new(), announced: BTreeMap::new() }
+/// Who is shown the records.
+#[async_trait]
+trait Audience: Send {
+    fn record(&mut self, job: &JobSummary, record: &CaseRecord) -> ServiceResult<()>;
+    /// A moment between two chunks, to store what has piled up.
+    async fn pause(&mut self, blobs: &dyn Blobs) -> ServiceResult<()>;
+}
+
+#[async_trait]
+impl Audience for Spool {
+    fn record(&mut self, job: &JobSummary, record: &CaseRecord) -> ServiceResult<()> {
+        self.case(job, record)
     }
 
-    fn event(&mut self, lease: &Lease, event: UnitEvent) -> Option<CaseRecord> {
-        let unit = |entry: u32| {
-            lease
-                .entries
-                .iter()
-                .find(|held| held.index == entry)
-                .map(|held| held.unit.clone())
-                .unwrap_or_default()
-        };
-        match event {
-            UnitEvent::Announced { entry, cases, .. } => {
-                for case in cases.into_iter().filter(|case| self.ledger.attempts(case) == 0) {
-                    self.announced.insert(case, unit(entry));
-                }
-                None
-            }
-            UnitEvent::Case { entry, result } => self.result(lease, unit(entry), *result),
-            UnitEvent::Started { .. }
-            | UnitEvent::CaseStarted { .. }
-            | UnitEvent::Finished { .. }
-            | UnitEvent::Aborted { .. } => None,
-        }
-    }
-
-    fn result(&mut self, lease: &Lease, unit: String, result: CaseResult) -> Option<CaseRecord> {
-        let due = self.ledger.attempts(&result.case) as usize;
-        let case = result.case.clone();
-        let mut record = self.waiting.remove(&case).unwrap_or_else(|| CaseRecord {
-            job: self.job.no,
-            unit,
-            shards: Vec::new(),
-            attempts: Vec::new(),
-        });
-        record.shards.push(lease.holder.shard);
-        record.attempts.push(result);
-        if record.attempts.len() < due {
-            self.waiting.insert(case, record);
-            return None;
-        }
-        Some(record)
-    }
-
-    /// Cases that were announced and have no result at all, and those that wait for an attempt that never came.
-    fn leftovers(self) -> Vec<CaseRecord> {
-        let no = self.job.no;
-        let vanished = self.announced.into_iter().map(move |(case, unit)| CaseRecord {
-            job: no,
-            unit,
-            shards: vec![0],
-            attempts: vec![not_run(case)],
-        });
-        self.waiting.into_values().chain(vanished).collect()
+    async fn pause(&mut self, blobs: &dyn Blobs) -> ServiceResult<()> {
+        self.drain(blobs).await
     }
 }
 
-fn not_run(case: CaseId) -> CaseResult {
-    CaseResult {
-        class: String::new(),
-        name: case.0.clone(),
-        case,
-        file: None,
-        line: None,
-        attempt: 1,
-        outcome: Outcome::Errored,
-        started_at: Timestamp(0),
-        duration_us: 0,
-        slot: 0,
-        alone: false,
-        failure: Some(Failure {
-            kind: "not_run".to_owned(),
-            message: "it was announced, but the run ended before it had a result".to_owned(),
-            detail: String::new(),
-        }),
-        reason: None,
-        output: String::new(),
+struct Showing<'a, F>(&'a mut F);
+
+#[async_trait]
+impl<F: FnMut(&CaseRecord) + Send> Audience for Showing<'_, F> {
+    fn record(&mut self, _: &JobSummary, record: &CaseRecord) -> ServiceResult<()> {
+        (self.0)(record);
+        Ok(())
     }
+
+    async fn pause(&mut self, _: &dyn Blobs) -> ServiceResult<()> {
+        Ok(())
+    }
+}
+
+/// What the slots did when; of very many entries the longest.
+fn spans<'a>(leases: impl Iterator<Item = &'a Lease>) -> Vec<Span> {
+    let mut spans: Vec<Span> = leases
+        .flat_map(|lease| lease.entries.iter().map(move |held| (lease, held)))
+        .filter_map(|(lease, held)| {
+            Some(Span {
+                shard: lease.holder.shard,
+                slot: lease.slot,
+                unit: held.unit.clone(),
+                started_at: held.started_at?,
+                ended_at: held.finished_at?,
+            })
+        })
+        .collect();
+    if spans.len() > SPAN_LIMIT {
+        spans.sort_by_key(|span| std::cmp::Reverse(span.ended_at.since_ms(span.started_at)));
+        spans.truncate(SPAN_LIMIT);
+    }
+    spans.sort_by_key(|span| (span.shard, span.slot, span.started_at));
+    spans
 }

@@ -48,6 +48,19 @@ pub async fn put_absent_takes_a_free_key_only(blobs: &dyn Blobs) {
     assert_eq!(blobs.list("").await.unwrap(), ["a/b"]);
 }
 
+/// Pieces are joined in the order given, stay, and one that is missing changes nothing.
+pub async fn compose_joins_pieces(blobs: &dyn Blobs) {
+    blobs.put("p/1", b"one ".to_vec()).await.unwrap();
+    blobs.put("p/2", b"two ".to_vec()).await.unwrap();
+    let pieces = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    blobs.compose("whole", pieces(&["p/2", "p/1", "p/2"])).await.unwrap();
+    assert_eq!(blobs.fetch("whole", None).await.unwrap(), b"two one two ");
+    let missing = blobs.compose("whole", pieces(&["p/1", "p/3"])).await;
+    assert!(matches!(missing, Err(PortError::NotFound { .. })), "{missing:?}");
+    assert_eq!(blobs.fetch("whole", None).await.unwrap(), b"two one two ");
+    assert_eq!(blobs.list("").await.unwrap(), ["p/1", "p/2", "whole"]);
+}
+
 /// From inclusive, to exclusive; beyond the end there is nothing.
 pub async fn a_range_is_cut_at_the_end(blobs: &dyn Blobs) {
     blobs.put("digits", b"0123456789".to_vec()).await.unwrap();

@@ -84,6 +84,10 @@ impl Blobs for FaultyBlobs {
         self.faults.around("blobs", "put_absent", key.to_owned(), self.inner.put_absent(key, bytes)).await
     }
 
+    async fn compose(&self, key: &str, pieces: Vec<String>) -> PortResult<()> {
+        self.faults.around("blobs", "compose", key.to_owned(), self.inner.compose(key, pieces)).await
+    }
+
     async fn fetch(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Vec<u8>> {
         self.faults.around("blobs", "fetch", key.to_owned(), self.inner.fetch(key, range)).await
     }

@@ -38,6 +38,18 @@ impl Blobs for MemoryBlobs {
         }
     }
 
+    async fn compose(&self, key: &str, pieces: Vec<String>) -> PortResult<()> {
+        check_blob_key(key)?;
+        let mut blobs = lock(&self.0);
+        let mut whole = Vec::new();
+        for piece in pieces {
+            let missing = || PortError::NotFound { port: "blobs", subject: piece.clone() };
+            whole.extend_from_slice(blobs.get(&piece).ok_or_else(missing)?);
+        }
+        blobs.insert(key.to_owned(), whole);
+        Ok(())
+    }
+
     async fn fetch(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Vec<u8>> {
         check_blob_key(key)?;
         let blobs = lock(&self.0);

@@ -123,6 +123,12 @@ impl Blobs for Turning<dyn Blobs> {
         self.inner.put_absent(key, bytes).await
     }
 
+    async fn compose(&self, key: &str, pieces: Vec<String>) -> PortResult<()> {
+        self.hub.pace().await;
+        self.hub.note(|| format!("compose {key}"));
+        self.inner.compose(key, pieces).await
+    }
+
     async fn fetch(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Vec<u8>> {
         self.hub.pace().await;
         self.inner.fetch(key, range).await

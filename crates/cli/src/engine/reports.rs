@@ -10,7 +10,7 @@ use shared::domain::spec::ChosenUnit;
 use shared::service::report::{REPORTS, report_key};
 use shared::service::{ServiceError, Services};
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// File of the state folder that names the cases that failed last.
@@ -36,13 +36,21 @@ pub(super) async fn write(services: &Services, order: &RunOrder, run: RunId) -> 
         if !keep && wanted.is_empty() {
             continue;
         }
-        let bytes =
-            services.blobs.fetch(&report_key(run, name), None).await.map_err(|e| explain(e.into()))?;
-        for target in wanted {
-            put(&mut written, name, target, &bytes)?;
+        let mut outlets = Vec::new();
+        for place in &wanted {
+            outlets.push(Outlet::open(place).map_err(|error| unwritable(place, error))?);
         }
-        if keep && let Err(error) = fs::write(folder.join(name), &bytes) {
-            written.notes.push(format!("`{name}` is not kept: {error}"));
+        if keep {
+            match Outlet::open(&JsonTarget::File(folder.join(name))) {
+                Ok(outlet) => outlets.push(outlet),
+                Err(error) => written.notes.push(format!("`{name}` is not kept: {error}")),
+            }
+        }
+        copy(services, run, name, &mut outlets).await?;
+        for target in wanted {
+            if let JsonTarget::File(path) = target {
+                written.reports.push((name.to_owned(), path));
+            }
         }
     }
     if keep {
@@ -51,24 +59,54 @@ pub(super) async fn write(services: &Services, order: &RunOrder, run: RunId) -> 
     Ok(written)
 }
 
-fn put(written: &mut Written, name: &str, target: JsonTarget, bytes: &[u8]) -> anyhow::Result<()> {
-    match target {
-        JsonTarget::Stdout => {
-            let mut stdout = std::io::stdout().lock();
-            stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| {
-                Problem::could_not_run("the report cannot be written to stdout").because(error)
-            })?;
+/// Report bytes in memory at a time.
+const PIECE_BYTES: u64 = 1024 * 1024;
+
+/// Where a report goes.
+struct Outlet {
+    place: JsonTarget,
+    sink: Box<dyn Write>,
+}
+
+impl Outlet {
+    fn open(place: &JsonTarget) -> io::Result<Self> {
+        let sink: Box<dyn Write> = match place {
+            JsonTarget::Stdout => Box::new(io::stdout()),
+            JsonTarget::File(path) => Box::new(fs::File::create(path)?),
+        };
+        Ok(Self { place: place.clone(), sink })
+    }
+}
+
+/// Copies a report to every outlet, a piece at a time.
+async fn copy(services: &Services, run: RunId, name: &str, outlets: &mut [Outlet]) -> anyhow::Result<()> {
+    let key = report_key(run, name);
+    let mut from = 0;
+    loop {
+        let range = Some((from, from + PIECE_BYTES));
+        let bytes = services.blobs.fetch(&key, range).await.map_err(|error| explain(error.into()))?;
+        for outlet in &mut *outlets {
+            outlet.sink.write_all(&bytes).map_err(|error| unwritable(&outlet.place, error))?;
         }
-        JsonTarget::File(path) => {
-            fs::write(&path, bytes).map_err(|error| {
-                Problem::could_not_run(format!("the report cannot be written to `{}`", path.display()))
-                    .hint("make room or choose another place")
-                    .because(error)
-            })?;
-            written.reports.push((name.to_owned(), path));
+        from += bytes.len() as u64;
+        if (bytes.len() as u64) < PIECE_BYTES {
+            break;
         }
     }
+    for outlet in outlets {
+        outlet.sink.flush().map_err(|error| unwritable(&outlet.place, error))?;
+    }
     Ok(())
+}
+
+fn unwritable(place: &JsonTarget, error: io::Error) -> Problem {
+    let place = match place {
+        JsonTarget::Stdout => "stdout".to_owned(),
+        JsonTarget::File(path) => format!("`{}`", path.display()),
+    };
+    Problem::could_not_run(format!("the report cannot be written to {place}"))
+        .hint("make room or choose another place")
+        .because(error)
 }
 
 fn wanted(order: &RunOrder, name: &str) -> Vec<JsonTarget> {
@@ -134,7 +172,7 @@ pub fn recall_failed(state: &Path) -> Result<Option<Vec<ChosenUnit>>, Problem> {
     };
     match fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| unreadable().because(error)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(unreadable().because(error)),
     }
 }

@@ -134,11 +134,19 @@ impl<'a> Step<'a> {
         let at = self.position(event.entry())?;
         self.seen.entry(event.entry()).or_default().note(event);
         match event {
-            UnitEvent::Started { .. } => self.advance(at, Progress::Waiting, Progress::Started),
+            UnitEvent::Started { at: begun, .. } => {
+                self.advance(at, Progress::Waiting, Progress::Started)?;
+                self.held(at)?.started_at = Some(*begun);
+                Ok(())
+            }
             UnitEvent::Announced { .. } => self.announce(at, event),
             UnitEvent::CaseStarted { .. } => self.expect(at, Progress::Announced),
             UnitEvent::Case { result, .. } => self.case(at, number, result),
-            UnitEvent::Finished { .. } => self.finished(at),
+            UnitEvent::Finished { at: ended, .. } => {
+                self.finished(at)?;
+                self.held(at)?.finished_at = Some(*ended);
+                Ok(())
+            }
             UnitEvent::Aborted { suspect, reason, .. } => self.aborted(at, suspect.as_ref(), reason),
         }
     }

@@ -63,6 +63,12 @@ pub struct Held {
     pub announced: u32,
     /// Results accepted.
     pub resulted: u32,
+    /// When its slot began with it, by the runner's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When its slot finished it, by the runner's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
     /// Cases that failed and will be tried again, with what they came to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub again: Vec<(CaseId, Outcome)>,
@@ -84,6 +90,8 @@ impl Held {
             progress: Progress::Waiting,
             announced: 0,
             resulted: 0,
+            started_at: None,
+            finished_at: None,
             again: Vec::new(),
         }
     }
