@@ -4,6 +4,7 @@
 //! over wakes, ends of runners and a timer; losing any of them costs time only, because the timer sweeps.
 
 use super::RunOrder;
+use super::alarm::{Alarm, Watched};
 use crate::exit::Problem;
 use crate::interrupt::StopFlag;
 use anyhow::Context as _;
@@ -40,6 +41,7 @@ pub(super) struct Host {
     pub(super) services: Arc<Services>,
     launcher: Arc<ProcessLauncher>,
     finished: Arc<AtomicBool>,
+    alarm: Alarm,
     wakes: Receiver,
     ends: UnboundedReceiver<(ShardAttempt, RunnerState)>,
     failures: u32,
@@ -77,11 +79,12 @@ impl Host {
                 drop(end_sender.send((shard, state)));
             })?));
         let blobs = FileBlobs::open(order.state_dir.join("blobs")).map_err(|error| explain(error.into()))?;
+        let alarm = Alarm::default();
         let (queue, wakes) = LocalQueue::new();
         let finished = Arc::new(AtomicBool::new(false));
         let services = Arc::new(Services {
-            store: Arc::new(store),
-            blobs: Arc::new(blobs),
+            store: Arc::new(Watched { inner: store, alarm: alarm.clone() }),
+            blobs: Arc::new(Watched { inner: blobs, alarm: alarm.clone() }),
             queue: Arc::new(queue),
             launcher: Arc::<ProcessLauncher>::clone(&launcher),
             clock,
@@ -91,7 +94,7 @@ impl Host {
         });
         let router = http_api::link::router(Arc::clone(&services));
         tokio::spawn(async move { axum::serve(NoDelay(listener), router).await });
-        Ok(Self { services, launcher, finished, wakes, ends, failures: 0 })
+        Ok(Self { services, launcher, finished, alarm, wakes, ends, failures: 0 })
     }
 
     /// Closes what a killed predecessor left open in this state folder.
@@ -109,6 +112,7 @@ impl Host {
         while !self.finished.load(Ordering::Acquire) {
             let result = tokio::select! {
                 biased;
+                error = self.alarm.raised() => return Err(explain(error.into())),
                 () = stop.raised(), if !cancelled => {
                     cancelled = true;
                     let cause = Cause::new(CauseCode::CancelledByUser, "the run was interrupted");
