@@ -4,6 +4,7 @@
 //! run is over, writes the reports (JSON to stdout if asked), and answers a judged run; an error means that there is
 //! none.
 
+mod alarm;
 mod host;
 pub mod local;
 mod reports;

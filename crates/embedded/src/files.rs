@@ -186,6 +186,7 @@ fn port_error(subject: &str, error: &io::Error) -> PortError {
         ErrorKind::AlreadyExists => PortError::AlreadyExists { port: PORT, subject },
         ErrorKind::StorageFull => denied("disk is full"),
         ErrorKind::QuotaExceeded => denied("the disk quota is used up"),
+        ErrorKind::FileTooLarge => denied("the limit on the size of files is reached"),
         ErrorKind::ReadOnlyFilesystem => denied("the file system is read-only"),
         ErrorKind::PermissionDenied => denied("permission denied"),
         ErrorKind::NotADirectory => denied("a part of its folder is no directory"),

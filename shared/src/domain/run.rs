@@ -38,6 +38,9 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
     /// Jobs; 0 until planned.
     pub jobs: u32,
+    /// Whether only a part of the tests was asked for.
+    #[serde(default)]
+    pub partial: bool,
     /// Set once someone wants it to stop, with the reason.
     pub cancel: Option<Cause>,
     /// The verdict, once finished.
@@ -110,13 +113,13 @@ pub enum Gate {
     Barred(String),
 }
 
-/// The gate of `job` among its run's jobs.
+/// The gate of `job` among its run's jobs. In a `partial` run, one that has nothing to do bars nobody.
 #[must_use]
-pub fn gate(job: &Job, jobs: &[Job]) -> Gate {
+pub fn gate(job: &Job, jobs: &[Job], partial: bool) -> Gate {
     let mut all_over = true;
     for needed in jobs.iter().filter(|other| job.spec.suite.needs.contains(&other.spec.suite.name)) {
         match &needed.judgement {
-            Some(judgement) if judgement.verdict == Verdict::Passed => {}
+            Some(judgement) if judgement.verdict == Verdict::Passed || (partial && is_empty(judgement)) => {}
             Some(_) => return Gate::Barred(needed.spec.name.clone()),
             None => all_over = false,
         }
@@ -237,4 +240,8 @@ pub fn judge(jobs: &[Job], selective: bool) -> Judgement {
         }
         _ => Judgement::because(Cause::new(CauseCode::Internal, "a job has no verdict")),
     }
+}
+
+fn is_empty(judgement: &Judgement) -> bool {
+    judgement.cause.as_ref().is_some_and(|cause| cause.code == CauseCode::NoTests)
 }

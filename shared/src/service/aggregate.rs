@@ -6,7 +6,7 @@
 use super::repository::{
     Commit, Stored, job_key, load_queue, load_run, load_shards, queue_key, run_key, shard_key,
 };
-use super::submit::{load_spec, open_entry};
+use super::submit::open_entry;
 use super::{ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::proof::Ledger;
@@ -45,7 +45,7 @@ impl Services {
     }
 
     async fn waiting(&self, run: &Run, job: Stored<Job>, all: &[Job]) -> ServiceResult<()> {
-        let cause = match gate(&job.value, all) {
+        let cause = match gate(&job.value, all, run.partial) {
             Gate::Barred(needed) => Cause::new(
                 CauseCode::NeedNotMet,
                 format!(
@@ -181,7 +181,7 @@ impl Services {
             Some(jobs.iter().filter_map(|job| job.finished_at).max().unwrap_or(next.queued_at));
         next.judgement = Some(match &next.cancel {
             Some(cause) if jobs.is_empty() => Judgement::because(cause.clone()),
-            _ => judge(&jobs, load_spec(self, id).await?.is_partial()),
+            _ => judge(&jobs, next.partial),
         });
         self.write_reports(&next, &jobs).await?;
         let mut commit = Commit::new();

@@ -26,6 +26,7 @@ impl Services {
         let Some(run) = load_run(self.store.as_ref(), id, now).await? else {
             return Ok(());
         };
+        let partial = run.value.partial;
         match run.value.status {
             RunStatus::Finished => return Ok(()),
             RunStatus::Queued => self.plan_jobs(run).await?,
@@ -35,7 +36,7 @@ impl Services {
         let all: Vec<Job> = jobs.iter().map(|job| job.value.clone()).collect();
         let mut opened = false;
         for job in jobs {
-            if job.value.status == JobStatus::Waiting && gate(&job.value, &all) == Gate::Open {
+            if job.value.status == JobStatus::Waiting && gate(&job.value, &all, partial) == Gate::Open {
                 opened |= self.open_job(id, job).await?;
             }
         }

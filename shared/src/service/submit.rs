@@ -64,6 +64,7 @@ impl Services {
             deadline: now.plus_ms(spec.timeout_ms),
             finished_at: None,
             jobs: 0,
+            partial: spec.is_partial(),
             cancel: None,
             judgement: None,
         };

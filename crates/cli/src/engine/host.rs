@@ -4,6 +4,7 @@
 //! over wakes, ends of runners and a timer; losing any of them costs time only, because the timer sweeps.
 
 use super::RunOrder;
+use super::alarm::{Alarm, Watched};
 use crate::exit::Problem;
 use crate::interrupt::StopFlag;
 use anyhow::Context as _;
@@ -41,6 +42,7 @@ pub(super) struct Host {
     launcher: Arc<ProcessLauncher>,
     watched: Arc<OnceLock<RunId>>,
     finished: Arc<AtomicBool>,
+    alarm: Alarm,
     wakes: Receiver,
     ends: UnboundedReceiver<(ShardAttempt, RunnerState)>,
     failures: u32,
@@ -83,13 +85,14 @@ impl Host {
                 drop(end_sender.send((shard, state)));
             })?));
         let blobs = FileBlobs::open(order.state_dir.join("blobs")).map_err(|error| explain(error.into()))?;
+        let alarm = Alarm::default();
         let (queue, wakes) = LocalQueue::new();
         let finished = Arc::new(AtomicBool::new(false));
         let watched = Arc::new(OnceLock::new());
         let onlooker = Onlooker { notices, watched: Arc::clone(&watched), finished: Arc::clone(&finished) };
         let services = Arc::new(Services {
-            store: Arc::new(store),
-            blobs: Arc::new(blobs),
+            store: Arc::new(Watched { inner: store, alarm: alarm.clone() }),
+            blobs: Arc::new(Watched { inner: blobs, alarm: alarm.clone() }),
             queue: Arc::new(queue),
             launcher: Arc::<ProcessLauncher>::clone(&launcher),
             clock,
@@ -99,7 +102,7 @@ impl Host {
         });
         let router = http_api::link::router(Arc::clone(&services));
         tokio::spawn(async move { axum::serve(NoDelay(listener), router).await });
-        Ok(Self { services, launcher, watched, finished, wakes, ends, failures: 0 })
+        Ok(Self { services, launcher, watched, finished, alarm, wakes, ends, failures: 0 })
     }
 
     /// Closes what a killed predecessor left open in this state folder.
@@ -124,6 +127,7 @@ impl Host {
         while !self.finished.load(Ordering::Acquire) {
             let result = tokio::select! {
                 biased;
+                error = self.alarm.raised() => return Err(explain(error.into())),
                 () = stop.raised(), if !cancelled => {
                     let cause = Cause::new(CauseCode::CancelledByUser, "the run was interrupted");
                     let asked = self.services.cancel(run, cause).await;

@@ -26,9 +26,8 @@ pub(super) fn port_error(subject: &str, error: &rusqlite::Error) -> PortError {
             let reason = "another process is writing to it".to_owned();
             PortError::Unavailable { port, subject, reason }
         }
-        ErrorCode::SystemIoFailure => {
-            PortError::Unavailable { port, subject, reason: format!("the disk failed: {error}") }
-        }
+        // A local disk that has failed, or a limit on the size of files, does not mend by itself.
+        ErrorCode::SystemIoFailure => denied(&format!("the disk failed: {error}")),
         _ => PortError::Unavailable { port, subject, reason: error.to_string() },
     }
 }
