@@ -17,6 +17,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
+/// Runs whose results cannot be learned twice; an aggregation that is older than so many runs is long dead.
+const LEARNED_KEPT: usize = 16;
+
 /// What a job's run showed.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
@@ -133,10 +136,11 @@ impl Services {
         let (run, job) = (job.run, job.spec.name.as_str());
         let mut history = self.suite_history(project, job).await?;
         // The head is written last: a run that is in it was learned from, whole.
-        if history.head.last_run == Some(run) {
+        if history.head.learned.contains(&run) {
             return Ok(());
         }
-        history.head.last_run = Some(run);
+        history.head.learned.insert(0, run);
+        history.head.learned.truncate(LEARNED_KEPT);
         if observed.whole {
             history.age(KEEP_RUNS);
         }

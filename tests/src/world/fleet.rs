@@ -128,7 +128,7 @@ impl Fleet {
         let until = self.hub.now().plus_ms(ms);
         self.hub.note(|| format!("{} is paused for {ms} ms", short(id)));
         if let Some(process) = self.book().processes.get_mut(id) {
-            process.paused_until = until;
+            process.paused_until = process.paused_until.max(until);
         }
     }
 

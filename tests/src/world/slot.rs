@@ -9,6 +9,7 @@ use shared::domain::id::LeaseId;
 use shared::domain::outcome::Outcome;
 use shared::domain::unit::{LeasedEntry, Selection, UnitEvent};
 use shared::wire::link::{LeaseReply, LeaseRequest, ResultsRequest};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 /// How long a frozen runner stays frozen, in milliseconds: longer than anybody waits for it.
@@ -228,7 +229,7 @@ impl Slot {
                     self.abort(holding, leased, sure.then_some(&case.id));
                     return Ended::InOrder;
                 }
-                None => self.take_down(case).await,
+                None => match self.take_down(case).await {},
             }
         }
         self.finished(holding, leased);
@@ -244,14 +245,16 @@ impl Slot {
     }
 
     /// Ends or freezes the whole runner; nothing after this happens in it.
-    async fn take_down(&self, case: &CaseTruth) {
+    async fn take_down(&self, case: &CaseTruth) -> Infallible {
         let (hub, fleet) = (&self.runner.floor.hub, &self.runner.floor.fleet);
         if case.behaviour == Behaviour::KillsRunner {
             fleet.end(&self.runner.id, Some(137), "killed by a test");
         } else {
             fleet.pause(&self.runner.id, FROZEN_MS);
         }
-        hub.sleep(FROZEN_MS).await;
+        loop {
+            hub.sleep(FROZEN_MS).await;
+        }
     }
 
     fn result(&self, holding: &mut Holding, leased: &LeasedEntry, case: &CaseTruth, outcome: Outcome) {

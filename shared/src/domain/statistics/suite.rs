@@ -54,9 +54,9 @@ impl UnitStats {
 /// The small document that is read first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SuiteHead {
-    /// The run that was learned from last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_run: Option<RunId>,
+    /// Runs that were learned from, the last ones: a late repetition teaches nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learned: Vec<RunId>,
     /// Whole runs of the suite so far; runs of a part do not count.
     pub run_no: u32,
     /// Pages of unit statistics.
