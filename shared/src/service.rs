@@ -24,6 +24,7 @@ pub mod repository;
 pub mod session;
 pub mod submit;
 pub mod sweep;
+mod tape;
 pub mod token;
 
 use crate::domain::id::RunId;

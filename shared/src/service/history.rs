@@ -12,6 +12,7 @@ use crate::domain::statistics::{KEEP_RUNS, SuiteHead, SuiteStats, UnitDetail, Un
 use crate::domain::time::Timestamp;
 use crate::domain::unit::UnitEvent;
 use crate::ports::{COMMIT_LIMIT, Condition, Key, PortError, PortResult, Store};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
@@ -33,6 +34,24 @@ impl Observed {
             let known = self.overheads_us.entry(held.unit.clone()).or_default();
             *known = (*known).max(*overhead_us);
         }
+    }
+}
+
+/// Writes many documents, as few at a time as one commit takes.
+#[derive(Debug, Default)]
+struct Book {
+    commit: Commit,
+    writes: usize,
+}
+
+impl Book {
+    async fn write(&mut self, services: &Services, key: Key, value: &impl Serialize) -> PortResult<()> {
+        if self.writes == COMMIT_LIMIT {
+            std::mem::take(&mut self.commit).perform(services.store.as_ref()).await?;
+            self.writes = 0;
+        }
+        self.writes += 1;
+        self.commit.put(key, Condition::Any, value, None)
     }
 }
 
@@ -134,31 +153,23 @@ impl Services {
         }
         history.observe_costs(observed.setup_ms, None);
         let run_no = history.head.run_no;
-        let mut writes = Vec::new();
-        let Observed { mut details, overheads_us, whole, .. } = observed;
-        for (unit, detail) in &mut details {
+        let Observed { details, overheads_us, whole, .. } = observed;
+        let mut book = Book::default();
+        for (unit, mut detail) in details {
             if whole {
                 detail.age(run_no, KEEP_RUNS);
             }
-            history.observe_unit(unit, detail, overheads_us.get(unit).copied());
+            history.observe_unit(&unit, &detail, overheads_us.get(&unit).copied());
             for (page, detail) in (0u32..).zip(detail.to_pages()) {
-                writes.push((detail_key(project, job, unit, page), serde_json::to_value(detail)));
+                book.write(self, detail_key(project, job, &unit, page), &detail).await?;
             }
         }
         let (head, pages) = history.to_pages();
         for (page, units) in (0u32..).zip(pages) {
-            writes.push((page_key(project, job, page), serde_json::to_value(units)));
+            book.write(self, page_key(project, job, page), &units).await?;
         }
-        writes.push((head_key(project, job), serde_json::to_value(head)));
-        for part in writes.chunks(COMMIT_LIMIT) {
-            let mut commit = Commit::new();
-            for (key, value) in part {
-                if let Ok(value) = value {
-                    commit.put(key.clone(), Condition::Any, value, None)?;
-                }
-            }
-            commit.perform(self.store.as_ref()).await?;
-        }
+        book.write(self, head_key(project, job), &head).await?;
+        book.commit.perform(self.store.as_ref()).await?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@
 use super::history::Observed;
 use super::repository::{load_leases, load_queue, load_run, load_shards};
 use super::submit::load_spec;
+use super::tape::Tape;
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::case::{CaseId, CaseResult, Failure};
 use crate::domain::id::RunId;
@@ -27,7 +28,7 @@ use std::collections::BTreeMap;
 /// Spans kept per job for the Gantt.
 const SPAN_LIMIT: usize = 4000;
 
-/// Names of the reports of a run, under `runs/{run}/`.
+/// Names of the reports of a run, to be read by [`Services::read_report`].
 pub const REPORTS: [&str; 4] = ["report.json", "junit.xml", "ctrf.json", "report.html"];
 
 /// Blob of the run's summary.
@@ -36,30 +37,25 @@ pub fn summary_key(run: RunId) -> String {
     format!("runs/{run}/summary.json")
 }
 
-/// Blob of one of the [`REPORTS`].
-#[must_use]
-pub fn report_key(run: RunId, name: &str) -> String {
-    format!("runs/{run}/{name}")
-}
-
 impl Services {
     /// Renders the reports of a run and learns from it. Doing it twice gives the same reports.
     pub(crate) async fn write_reports(&self, run: &Run, jobs: &[Job]) -> ServiceResult<()> {
         let spec = load_spec(self, run.id).await?;
         let mut summary = self.summary(run, &spec, jobs).await?;
-        let [mut json, mut junit, mut ctrf, mut html] = [const { Vec::new() }; 4];
+        let mut tapes = REPORTS.map(|name| Tape::new(run.id, name));
         {
+            let [json, junit, ctrf, html] = tapes.each_ref().map(Tape::pen);
             let mut renderers: [Box<dyn Renderer + Send>; 4] = [
-                Box::new(Json::new(&mut json)),
-                Box::new(Junit::new(&mut junit)),
-                Box::new(Ctrf::new(&mut ctrf)),
-                Box::new(Html::new(&mut html)),
+                Box::new(Json::new(json)),
+                Box::new(Junit::new(junit)),
+                Box::new(Ctrf::new(ctrf)),
+                Box::new(Html::new(html)),
             ];
             each(&mut renderers, |renderer| renderer.begin(&summary))?;
             for (job, summary) in jobs.iter().zip(&summary.jobs) {
                 let mut show =
                     |record: &CaseRecord| each(&mut renderers, |renderer| renderer.case(summary, record));
-                let observed = self.job_records(&spec, job, summary, &mut show).await?;
+                let observed = self.job_records(&spec, job, summary, (&mut show, &mut tapes)).await?;
                 if let Some(observed) = observed {
                     // Predictions only: a run is not kept open because they cannot be saved.
                     drop(self.learn(&spec.project, &job.spec.name, observed).await);
@@ -67,8 +63,8 @@ impl Services {
             }
             each(&mut renderers, |renderer| renderer.finish())?;
         }
-        for (name, bytes) in REPORTS.into_iter().zip([json, junit, ctrf, html]) {
-            self.blobs.put(&report_key(run.id, name), bytes).await?;
+        for tape in tapes {
+            tape.end(self).await?;
         }
         for job in &mut summary.jobs {
             job.spans.clear();
@@ -104,7 +100,7 @@ impl Services {
                 show(record);
                 Ok(())
             };
-            self.job_records(&spec, job, job_summary, &mut show).await?;
+            self.job_records(&spec, job, job_summary, (&mut show, &mut [])).await?;
         }
         Ok(summary)
     }
@@ -168,7 +164,7 @@ impl Services {
         spec: &RunSpec,
         job: &Job,
         summary: &JobSummary,
-        show: &mut Show<'_>,
+        (show, tapes): (&mut Show<'_>, &mut [Tape]),
     ) -> ServiceResult<Option<Observed>> {
         let now = self.clock.now();
         let Some(queue) = load_queue(self.store.as_ref(), job.run, job.no, now).await? else {
@@ -190,12 +186,7 @@ impl Services {
         }
         for lease in load_leases(self.store.as_ref(), job.run, job.no, now).await? {
             for part in 0..=lease.value.next_part {
-                // The coordinator's own verdicts come after the last part of their lease.
-                let events = if part < lease.value.next_part {
-                    self.load_chunk(&lease.value, part).await?
-                } else {
-                    self.with_verdicts(lease.value.clone()).await?.verdicts
-                };
+                let events = self.told(&lease.value, part).await?;
                 for event in events {
                     observed.overhead(&lease.value, &event);
                     if let Some(record) = records.event(&lease.value, event) {
@@ -203,12 +194,22 @@ impl Services {
                         show(&record)?;
                     }
                 }
+                Tape::wind_all(tapes, self).await?;
             }
         }
         for record in records.leftovers() {
             show(&record)?;
         }
         Ok(trusted.then_some(observed))
+    }
+
+    /// The events of a part. The coordinator's own verdicts come after the last part of their lease.
+    async fn told(&self, lease: &Lease, part: u32) -> ServiceResult<Vec<UnitEvent>> {
+        if part < lease.next_part {
+            self.load_chunk(lease, part).await
+        } else {
+            Ok(self.with_verdicts(lease.clone()).await?.verdicts)
+        }
     }
 
     async fn observe(

@@ -118,6 +118,14 @@ fn a_unit_with_thousands_of_failures_fits_into_small_documents() {
     assert_eq!((judgement.verdict, code(&judgement)), (Verdict::Failed, Some(CauseCode::TestsFailed)));
     let records = desk.records(run);
     assert_eq!(records.len(), 20_000);
+    let (mut pieces, mut report) = (0, Vec::new());
+    let mut take = |piece: &[u8]| {
+        pieces += 1;
+        report.extend_from_slice(piece);
+        Ok(())
+    };
+    now(desk.services.read_report(run, "report.json", &mut take)).unwrap();
+    assert!(pieces > 1 && serde_json::from_slice::<serde_json::Value>(&report).is_ok(), "{pieces} pieces");
     let retried = records.iter().filter(|record| record.attempts.len() > 1).count();
     assert!((25..2_000).contains(&retried), "{retried}");
 }

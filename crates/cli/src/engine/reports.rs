@@ -7,10 +7,10 @@ use crate::exit::Problem;
 use crate::history;
 use shared::domain::id::RunId;
 use shared::domain::spec::ChosenUnit;
-use shared::service::report::{REPORTS, report_key};
+use shared::service::report::REPORTS;
 use shared::service::{ServiceError, Services};
 use std::fs;
-use std::io::Write as _;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// File of the state folder that names the cases that failed last.
@@ -36,12 +36,14 @@ pub(super) async fn write(services: &Services, order: &RunOrder, run: RunId) -> 
         if !keep && wanted.is_empty() {
             continue;
         }
-        let bytes =
-            services.blobs.fetch(&report_key(run, name), None).await.map_err(|e| explain(e.into()))?;
         for target in wanted {
-            put(&mut written, name, target, &bytes)?;
+            let placed = match &target {
+                JsonTarget::Stdout => copy(services, run, name, &mut std::io::stdout()).await,
+                JsonTarget::File(path) => copy_to(services, run, name, path).await,
+            };
+            report_placed(&mut written, name, target, placed)?;
         }
-        if keep && let Err(error) = fs::write(folder.join(name), &bytes) {
+        if keep && let Err(error) = copy_to(services, run, name, &folder.join(name)).await {
             written.notes.push(format!("`{name}` is not kept: {error}"));
         }
     }
@@ -51,21 +53,40 @@ pub(super) async fn write(services: &Services, order: &RunOrder, run: RunId) -> 
     Ok(written)
 }
 
-fn put(written: &mut Written, name: &str, target: JsonTarget, bytes: &[u8]) -> anyhow::Result<()> {
-    match target {
-        JsonTarget::Stdout => {
-            let mut stdout = std::io::stdout().lock();
-            stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| {
-                Problem::could_not_run("the report cannot be written to stdout").because(error)
-            })?;
+/// Copies a report as it comes, so that its size does not matter.
+async fn copy(
+    services: &Services,
+    run: RunId,
+    name: &str,
+    to: &mut (dyn Write + Send),
+) -> Result<(), ServiceError> {
+    services.read_report(run, name, &mut |piece| to.write_all(piece)).await?;
+    to.flush().map_err(|error| ServiceError::Invalid(error.to_string()))
+}
+
+async fn copy_to(services: &Services, run: RunId, name: &str, path: &Path) -> Result<(), ServiceError> {
+    let mut file = fs::File::create(path).map_err(|error| ServiceError::Invalid(error.to_string()))?;
+    copy(services, run, name, &mut file).await
+}
+
+fn report_placed(
+    written: &mut Written,
+    name: &str,
+    target: JsonTarget,
+    placed: Result<(), ServiceError>,
+) -> anyhow::Result<()> {
+    match (target, placed) {
+        (JsonTarget::Stdout, Ok(())) => {}
+        (JsonTarget::File(path), Ok(())) => written.reports.push((name.to_owned(), path)),
+        (_, Err(error @ ServiceError::Port(_))) => return Err(explain(error)),
+        (JsonTarget::Stdout, Err(error)) => {
+            let problem = Problem::could_not_run("the report cannot be written to stdout");
+            return Err(problem.because(error).into());
         }
-        JsonTarget::File(path) => {
-            fs::write(&path, bytes).map_err(|error| {
-                Problem::could_not_run(format!("the report cannot be written to `{}`", path.display()))
-                    .hint("make room or choose another place")
-                    .because(error)
-            })?;
-            written.reports.push((name.to_owned(), path));
+        (JsonTarget::File(path), Err(error)) => {
+            let problem =
+                Problem::could_not_run(format!("the report cannot be written to `{}`", path.display()));
+            return Err(problem.hint("make room or choose another place").because(error).into());
         }
     }
     Ok(())
