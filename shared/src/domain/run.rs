@@ -238,3 +238,6 @@ pub fn judge(jobs: &[Job], selective: bool) -> Judgement {
         _ => Judgement::because(Cause::new(CauseCode::Internal, "a job has no verdict")),
     }
 }
+
+#[cfg(test)]
+mod tests;
