@@ -245,3 +245,6 @@ pub fn judge(jobs: &[Job], selective: bool) -> Judgement {
 fn is_empty(judgement: &Judgement) -> bool {
     judgement.cause.as_ref().is_some_and(|cause| cause.code == CauseCode::NoTests)
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,7 @@ pub enum CauseCode {
 
 /// Longest message of a stored cause, in bytes.
 const MESSAGE_BYTES: usize = 2 * 1024;
-/// Longest detail of a stored cause, in bytes: JSON may make each of them six.
+/// Longest detail of a stored cause, in bytes.
 const DETAIL_BYTES: usize = 8 * 1024;
 
 /// Why a verdict is not `passed`.
@@ -105,8 +105,21 @@ impl Cause {
     /// would be lost whole.
     #[must_use]
     pub fn fitted(self) -> Self {
-        let message = excerpt(&self.message, MESSAGE_BYTES);
-        Self { code: self.code, message, detail: excerpt(&self.detail, DETAIL_BYTES) }
+        let message = fit(&self.message, MESSAGE_BYTES);
+        Self { code: self.code, message, detail: fit(&self.detail, DETAIL_BYTES) }
+    }
+}
+
+/// The text cut until JSON makes no more than twice `limit` of it: a control character becomes six bytes there.
+fn fit(text: &str, limit: usize) -> String {
+    let written = |byte: u8| if byte < b' ' && byte != b'\n' { 6 } else { 1 };
+    let mut kept = limit;
+    loop {
+        let cut = excerpt(text, kept);
+        if kept == 0 || cut.bytes().map(written).sum::<usize>() <= 2 * limit {
+            return cut;
+        }
+        kept /= 2;
     }
 }
 
@@ -192,7 +205,7 @@ mod tests {
     fn a_cause_from_outside_always_fits() {
         let long = "é\u{1}".repeat(1_000_000);
         let cause = Cause { detail: long.clone(), ..Cause::new(CauseCode::SetupFailed, long) }.fitted();
-        assert!(serde_json::to_string(&cause).unwrap().len() < 64 * 1024);
+        assert!(serde_json::to_string(&cause).unwrap().len() < 24 * 1024);
         let short = Cause::new(CauseCode::SetupFailed, "short");
         assert_eq!(short.clone().fitted(), short);
         assert_eq!(excerpt("begin middle end", 8), "begi\n[… 8 bytes left out …]\n end");

@@ -28,6 +28,9 @@ use spool::Spool;
 /// Spans kept per job for the Gantt.
 const SPAN_LIMIT: usize = 4000;
 
+/// Report bytes in memory at a time.
+const PIECE_BYTES: u64 = 1024 * 1024;
+
 /// Names of the reports of a run, under `runs/{run}/`.
 pub const REPORTS: [&str; 4] = ["report.json", "junit.xml", "ctrf.json", "report.html"];
 
@@ -39,7 +42,7 @@ pub fn summary_key(run: RunId) -> String {
 
 /// Blob of one of the [`REPORTS`].
 #[must_use]
-pub fn report_key(run: RunId, name: &str) -> String {
+pub(crate) fn report_key(run: RunId, name: &str) -> String {
     format!("runs/{run}/{name}")
 }
 
@@ -70,6 +73,29 @@ impl Services {
         })?;
         self.blobs.put(&key, bytes).await?;
         Ok(())
+    }
+
+    /// Hands a report out a piece at a time, however long it is.
+    ///
+    /// # Errors
+    /// `NotFound` if the run has no such report; `Invalid` with the taker's own error; port errors.
+    pub async fn read_report(
+        &self,
+        run: RunId,
+        name: &str,
+        take: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
+    ) -> ServiceResult<()> {
+        let key = report_key(run, name);
+        let mut from = 0;
+        loop {
+            let bytes = self.blobs.fetch(&key, Some((from, from + PIECE_BYTES))).await?;
+            take(&bytes).map_err(|error| ServiceError::Invalid(error.to_string()))?;
+            let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            from = from.saturating_add(count);
+            if count < PIECE_BYTES {
+                return Ok(());
+            }
+        }
     }
 
     /// Shows every case record of a finished run.

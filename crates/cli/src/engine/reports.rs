@@ -7,7 +7,7 @@ use crate::exit::Problem;
 use crate::history;
 use shared::domain::id::RunId;
 use shared::domain::spec::ChosenUnit;
-use shared::service::report::{REPORTS, report_key};
+use shared::service::report::REPORTS;
 use shared::service::{ServiceError, Services};
 use std::fs;
 use std::io::{self, Write};
@@ -59,18 +59,15 @@ pub(super) async fn write(services: &Services, order: &RunOrder, run: RunId) -> 
     Ok(written)
 }
 
-/// Report bytes in memory at a time.
-const PIECE_BYTES: u64 = 1024 * 1024;
-
 /// Where a report goes.
 struct Outlet {
     place: JsonTarget,
-    sink: Box<dyn Write>,
+    sink: Box<dyn Write + Send>,
 }
 
 impl Outlet {
     fn open(place: &JsonTarget) -> io::Result<Self> {
-        let sink: Box<dyn Write> = match place {
+        let sink: Box<dyn Write + Send> = match place {
             JsonTarget::Stdout => Box::new(io::stdout()),
             JsonTarget::File(path) => Box::new(fs::File::create(path)?),
         };
@@ -80,23 +77,21 @@ impl Outlet {
 
 /// Copies a report to every outlet, a piece at a time.
 async fn copy(services: &Services, run: RunId, name: &str, outlets: &mut [Outlet]) -> anyhow::Result<()> {
-    let key = report_key(run, name);
-    let mut from = 0;
-    loop {
-        let range = Some((from, from + PIECE_BYTES));
-        let bytes = services.blobs.fetch(&key, range).await.map_err(|error| explain(error.into()))?;
+    let mut failed = None;
+    let mut take = |piece: &[u8]| {
         for outlet in &mut *outlets {
-            outlet.sink.write_all(&bytes).map_err(|error| unwritable(&outlet.place, error))?;
+            if let Err(error) = outlet.sink.write_all(piece).and_then(|()| outlet.sink.flush()) {
+                failed = Some(unwritable(&outlet.place, error));
+                return Err(io::ErrorKind::Other.into());
+            }
         }
-        from += bytes.len() as u64;
-        if (bytes.len() as u64) < PIECE_BYTES {
-            break;
-        }
+        Ok(())
+    };
+    let read = services.read_report(run, name, &mut take).await;
+    match (failed, read) {
+        (Some(problem), _) => Err(problem.into()),
+        (None, read) => read.map_err(explain),
     }
-    for outlet in outlets {
-        outlet.sink.flush().map_err(|error| unwritable(&outlet.place, error))?;
-    }
-    Ok(())
 }
 
 fn unwritable(place: &JsonTarget, error: io::Error) -> Problem {

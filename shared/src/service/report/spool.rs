@@ -13,7 +13,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A piece that is worth storing.
-const PIECE_BYTES: usize = 1024 * 1024;
+const WORTH_STORING_BYTES: usize = 1024 * 1024;
 
 /// Where a renderer writes to until the next piece is stored.
 #[derive(Debug, Clone, Default)]
@@ -82,7 +82,7 @@ impl Spool {
     /// Stores what is long enough to be a piece.
     pub(super) async fn drain(&mut self, blobs: &dyn Blobs) -> ServiceResult<()> {
         for sheet in &mut self.0 {
-            if sheet.buffer.bytes().len() >= PIECE_BYTES {
+            if sheet.buffer.bytes().len() >= WORTH_STORING_BYTES {
                 sheet.store_piece(blobs).await?;
             }
         }
