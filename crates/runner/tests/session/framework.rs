@@ -78,7 +78,12 @@ impl Slot for Lane {
     fn run(&mut self, entry: &LeasedEntry, alone: bool, sink: &mut dyn Sink) -> Result<(), DriverError> {
         let (index, case) = (entry.index, CaseId(format!("{}::case", entry.entry.unit)));
         sink.event(UnitEvent::Started { entry: index, slot: self.slot, at: Timestamp(1) });
-        sink.event(UnitEvent::Announced { entry: index, cases: vec![case.clone()], deselected: 0 });
+        sink.event(UnitEvent::Announced {
+            entry: index,
+            cases: vec![case.clone()],
+            deselected: 0,
+            more: false,
+        });
         (self.body)(&Running { entry, slot: self.slot, alone, stop: &self.stop }, sink)?;
         let result = CaseResult {
             case,
