@@ -123,7 +123,7 @@ fn killing_a_slot_costs_time_only() {
 
 #[test]
 fn after_fleetest_itself_was_killed_the_next_run_starts_clean() {
-    for round in rounds(3) {
+    for round in rounds(2) {
         let mut draw = Draw(round * 4 + 3);
         let stage = healthy();
         let run = stage.start(&["--slots=2"]);

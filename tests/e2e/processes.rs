@@ -20,7 +20,7 @@ pub(crate) struct Process {
 impl Process {
     /// Kills it, if it is still there.
     pub(crate) fn kill(&self) {
-        drop(kill(Pid::from_raw(self.pid), Signal::SIGKILL));
+        kill(Pid::from_raw(self.pid), Signal::SIGKILL).ok();
     }
 
     /// Whether it is a runner.
