@@ -63,7 +63,7 @@ fn a_gate_opens_when_all_needed_jobs_passed_and_is_barred_by_the_first_that_did_
     assert_eq!(gate(&waiting, &[passed(), pending.clone()], false), Gate::Closed);
     assert_eq!(gate(&waiting, &[passed(), passed()], false), Gate::Open);
     assert_eq!(gate(&waiting, &[pending, failed], false), Gate::Barred("unit".to_owned()));
-    assert_eq!(gate(&job("free", &[], None), std::slice::from_ref(&waiting)), Gate::Open);
+    assert_eq!(gate(&job("free", &[], None), std::slice::from_ref(&waiting), false), Gate::Open);
 }
 
 #[test]
