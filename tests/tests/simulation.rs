@@ -1,6 +1,6 @@
 //! The simulated world: many seeds, the seeds of mended faults, one seed twice, and every single fault.
 //!
-//! A plain test run plays a few hundred seeds. `FLEETEST_SIM_SEEDS=2000` plays that many,
+//! A plain test run plays a few hundred seeds. `FLEETEST_SIM_SEEDS=2000` plays that many, from `FLEETEST_SIM_FIRST` on;
 //! `FLEETEST_SIM_SEED=7` plays seed 7 alone and prints what happened. A million:
 //! `FLEETEST_SIM_SEEDS=1000000 cargo test --release -p testkit --test simulation many_seeds -- --nocapture`
 
@@ -55,7 +55,7 @@ fn many_seeds_keep_every_invariant() {
         assert_eq!(failure(seed, &history), None);
         return;
     }
-    let seeds: Vec<u64> = (0..config.seeds).collect();
+    let seeds: Vec<u64> = (config.first..config.first + config.seeds).collect();
     let found = play(&seeds);
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

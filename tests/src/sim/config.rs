@@ -7,6 +7,8 @@
 pub struct SimConfig {
     /// How many seeds to play (`FLEETEST_SIM_SEEDS`).
     pub seeds: u64,
+    /// The first of them (`FLEETEST_SIM_FIRST`), 0 if nothing is said.
+    pub first: u64,
     /// The only seed to play, with its trace (`FLEETEST_SIM_SEED`).
     pub replay: Option<u64>,
 }
@@ -22,6 +24,7 @@ impl SimConfig {
     pub fn from_env() -> Result<Self, String> {
         Ok(Self {
             seeds: number("FLEETEST_SIM_SEEDS")?.unwrap_or(DEFAULT_SEEDS),
+            first: number("FLEETEST_SIM_FIRST")?.unwrap_or(0),
             replay: number("FLEETEST_SIM_SEED")?,
         })
     }
