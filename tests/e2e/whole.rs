@@ -13,8 +13,8 @@ fn every_kind_of_test_comes_to_what_the_table_says() {
     let html = stage.beside("report.html");
     let ended =
         stage.run(&[".", &format!("--ctrf={}", ctrf.display()), &format!("--html={}", html.display())]);
-    // Tests failed, and a suite that needs one of them did not run: the run is not complete.
-    let account = ended.judged(3);
+    // That a suite did not run because of the failures must not hide them.
+    let account = ended.judged(1);
     table::check(account, &ROWS, 2);
     let verdicts: Vec<(&str, &str)> =
         account.jobs.iter().map(|job| (job.name.as_str(), job.verdict.as_str())).collect();

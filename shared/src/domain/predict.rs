@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 /// A unit of a suite that has no history at all.
 pub const UNKNOWN_UNIT_US: u64 = 1_000_000;
+/// A byte of a unit's source, in a suite that has no history at all.
+pub const UNKNOWN_BYTE_US: u64 = 20;
 /// A listed case of a suite that has no history at all.
 pub const UNKNOWN_CASE_US: u64 = 20_000;
 
@@ -51,6 +53,10 @@ impl<'a> Forecast<'a> {
         match (self.known(&unit.key), &unit.cases) {
             (Some(known), _) => known.total_us(),
             (None, Some(cases)) => self.unknown_case_us.saturating_mul(count(cases.len())),
+            // In a suite without history the size of a file says more about its time than nothing.
+            (None, None) if self.history.units.is_empty() && unit.size_bytes > 0 => {
+                unit.size_bytes.saturating_mul(UNKNOWN_BYTE_US)
+            }
             (None, None) => self.unknown_unit_us,
         }
     }
@@ -98,7 +104,7 @@ mod tests {
 
     fn unit(key: &str, cases: Option<usize>) -> DiscoveredUnit {
         let cases = cases.map(|n| (0..n).map(|i| CaseId(format!("{key}::{i}"))).collect());
-        DiscoveredUnit { key: key.into(), cases, divisible: true }
+        DiscoveredUnit { key: key.into(), cases, divisible: true, size_bytes: 0 }
     }
 
     fn history(units: &[(&str, u64, u32)]) -> SuiteStats {
@@ -126,6 +132,8 @@ mod tests {
         let forecast = Forecast::new(&stats);
         assert_eq!(forecast.unit_us(&unit("a", None)), UNKNOWN_UNIT_US);
         assert_eq!(forecast.unit_us(&unit("a", Some(7))), 7 * UNKNOWN_CASE_US);
+        let sized = |size_bytes| DiscoveredUnit { size_bytes, ..unit("a", None) };
+        assert!(forecast.unit_us(&sized(50_000)) > forecast.unit_us(&sized(900)));
     }
 
     #[test]

@@ -21,6 +21,14 @@ pub struct DiscoveredUnit {
     /// Whether the driver can run a chosen part of the cases.
     #[serde(default)]
     pub divisible: bool,
+    /// Size of its source, in bytes, where there is one; 0 = unknown. A first guess at its time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub size_bytes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Which cases of a unit an entry stands for.

@@ -92,7 +92,7 @@ impl UnitTruth {
 
     fn discovered(&self) -> DiscoveredUnit {
         let cases = self.listed.then(|| self.cases.iter().map(|case| case.id.clone()).collect());
-        DiscoveredUnit { key: self.key.clone(), cases, divisible: self.divisible }
+        DiscoveredUnit { key: self.key.clone(), cases, divisible: self.divisible, size_bytes: 0 }
     }
 }
 

@@ -207,7 +207,7 @@ pub(crate) fn spec(suites: Vec<SuiteSpec>) -> RunSpec {
 }
 
 pub(crate) fn unit(key: &str) -> DiscoveredUnit {
-    DiscoveredUnit { key: key.to_owned(), cases: None, divisible: true }
+    DiscoveredUnit { key: key.to_owned(), cases: None, divisible: true, size_bytes: 0 }
 }
 
 pub(crate) fn cases(unit: &str, count: usize) -> Vec<CaseId> {

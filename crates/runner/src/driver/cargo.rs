@@ -110,7 +110,7 @@ fn discovered(key: &str, unit: &Unit) -> DiscoveredUnit {
         Unit::Doc { .. } => None,
     };
     let divisible = cases.as_ref().is_some_and(|cases: &Vec<CaseId>| cases.len() > 1);
-    DiscoveredUnit { key: key.to_owned(), cases, divisible }
+    DiscoveredUnit { key: key.to_owned(), cases, divisible, size_bytes: 0 }
 }
 
 /// The command name of cargo; a job may name another one.

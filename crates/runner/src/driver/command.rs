@@ -43,7 +43,7 @@ impl Driver for CommandDriver {
                 format!("suite `{}` has no command line: set `command` in fleetest.toml", suite.name);
             return Err(DriverError::broken(CauseCode::DiscoveryFailed, message, ""));
         }
-        Ok(vec![DiscoveredUnit { key: suite.name.clone(), cases: None, divisible: false }])
+        Ok(vec![DiscoveredUnit { key: suite.name.clone(), cases: None, divisible: false, size_bytes: 0 }])
     }
 
     fn open_slot(&self, slot: u32) -> Result<Box<dyn Slot>, DriverError> {

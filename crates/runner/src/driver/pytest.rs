@@ -81,7 +81,12 @@ impl Driver for PytestDriver {
         for note in &found.notes {
             (self.shared.ctx.log)("driver", &format!("{note}\n"));
         }
-        Ok(found.units.into_iter().map(|key| DiscoveredUnit { key, cases: None, divisible: true }).collect())
+        let discovered = |key: String| {
+            // Node ids begin at pytest's own root, which is nearly always where it runs.
+            let size_bytes = std::fs::metadata(self.shared.ctx.root.join(&key)).map_or(0, |file| file.len());
+            DiscoveredUnit { key, cases: None, divisible: true, size_bytes }
+        };
+        Ok(found.units.into_iter().map(discovered).collect())
     }
 
     fn open_slot(&self, slot: u32) -> Result<Box<dyn Slot>, DriverError> {

@@ -36,7 +36,10 @@ impl Project {
     fn run(&self, selection: Selection) -> Recording {
         let driver = self.driver();
         let units = driver.discover().unwrap();
-        assert_eq!(units, [DiscoveredUnit { key: "unit".to_owned(), cases: None, divisible: false }]);
+        assert_eq!(
+            units,
+            [DiscoveredUnit { key: "unit".to_owned(), cases: None, divisible: false, size_bytes: 0 }]
+        );
         let recording = run_entry(&driver, &entry("unit", selection)).unwrap();
         assert_eq!(std::fs::read_dir(self.scratch.path()).unwrap().count(), 0, "nothing is left in scratch");
         recording

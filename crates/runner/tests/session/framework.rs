@@ -55,7 +55,12 @@ impl Framework {
 
 impl Driver for Framework {
     fn discover(&self) -> Result<Vec<DiscoveredUnit>, DriverError> {
-        let unit = |number| DiscoveredUnit { key: format!("unit-{number}"), cases: None, divisible: false };
+        let unit = |number| DiscoveredUnit {
+            key: format!("unit-{number}"),
+            cases: None,
+            divisible: false,
+            size_bytes: 0,
+        };
         Ok((0..self.units).map(unit).collect())
     }
 

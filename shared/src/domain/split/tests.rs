@@ -30,7 +30,7 @@ fn history_of(units: &[(&str, &[u64], u64)]) -> (SuiteStats, Details) {
 
 fn unit(key: &str, listed: Option<u32>, divisible: bool) -> DiscoveredUnit {
     let cases = listed.map(|n| (0..n).map(|n| id(key, n)).collect());
-    DiscoveredUnit { key: key.to_owned(), cases, divisible }
+    DiscoveredUnit { key: key.to_owned(), cases, divisible, size_bytes: 0 }
 }
 
 fn show(entries: &[Entry]) -> String {
@@ -275,7 +275,7 @@ proptest! {
         let history = SuiteStats { units: BTreeMap::from([("u".into(), stats)]), ..SuiteStats::default() };
         let details = Details::from([("u".into(), known)]);
         let listed = world.listed.then(|| found.clone());
-        let units = [DiscoveredUnit { key: "u".into(), cases: listed, divisible: world.divisible }];
+        let units = [DiscoveredUnit { key: "u".into(), cases: listed, divisible: world.divisible, size_bytes: 0 }];
         let input =
             SplitInput { units: &units, history: &history, details: &details, slots: world.slots, chosen: &[] };
         let queue = entries(&input);
