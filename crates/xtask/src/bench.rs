@@ -6,6 +6,7 @@
 mod memory;
 mod peers;
 mod section;
+pub(crate) mod split;
 
 use crate::suites::{self, Kind};
 use crate::table::Table;

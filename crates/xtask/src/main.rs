@@ -75,6 +75,8 @@ enum Measure {
         #[arg(long)]
         no_memory: bool,
     },
+    /// Makespan beside its lower bound on recorded durations, replayed; runs nothing.
+    Split,
 }
 
 fn main() -> ExitCode {
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Task::Bench { what: Measure::Run { only, rounds, binary, no_memory } } => {
             bench::command(&only, rounds, binary, no_memory)
         }
+        Task::Bench { what: Measure::Split } => bench::split::command(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -118,6 +118,8 @@ impl Services {
         // Shards first: a job that runs always has them, and creating them twice is refused by the store.
         for shard in 1..=shards {
             let mut commit = Commit::new();
+            // A job that was closed in between gets no shards any more.
+            commit.check(job_key(run, next.no), job.version);
             commit.create(shard_key(run, next.no, shard), &Shard::wanted(run, next.no, shard, now))?;
             match commit.perform(self.store.as_ref()).await {
                 Ok(()) | Err(PortError::Conflict { .. }) => {}
