@@ -60,7 +60,7 @@ Examples:
   fleetest run --suite unit --fail-fast         one suite, stop at the first failure
   fleetest run --filter 'tests/test_api.py'     only matching cases
   fleetest run --junit out.xml --html out.html  write reports as well
-  fleetest run --json - | jq .judgement         results on stdout, progress on stderr
+  fleetest run --json - | jq .run.verdict       results on stdout, progress on stderr
   fleetest run https://github.com/pallets/click --ref 8.1.8
 
 Exit codes:
@@ -114,7 +114,7 @@ pub struct RunArgs {
     )]
     pub fail_fast: Option<NonZeroU32>,
 
-    /// Limit for the whole run, as in 90s, 5m or 1h30m [default: from the suites, else 1h]
+    /// Limit for the whole run, as in 90s, 5m or 1h30m [default: the suites' limits in a row]
     #[arg(long, value_name = "DUR", value_parser = duration::parse, help_heading = "How to run")]
     pub timeout: Option<duration::Limit>,
 

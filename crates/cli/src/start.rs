@@ -17,7 +17,7 @@ use runner::source::{SourceError, fetch_local, fetch_remote};
 use shared::domain::config::jobs;
 use shared::domain::filter::Filter;
 use shared::domain::id::JobNo;
-use shared::domain::spec::{ChosenUnit, Source};
+use shared::domain::spec::{ChosenUnit, Framework, Source, SuiteSpec};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -49,6 +49,7 @@ pub fn run(args: &RunArgs, config: &Config) -> anyhow::Result<Exit> {
     specified.spec.fail_fast = specified.spec.fail_fast.or(found.fail_fast);
     prepared.notes.splice(0..0, found.reasons);
     prepared.notes.extend(specified.notes);
+    prepared.notes.extend(not_heeded(&specified.spec.suites));
     let jobs = jobs(&specified.spec).map_err(|error| Problem::usage(error.to_string()))?;
     if jobs.is_empty() {
         return Err(Problem::no_tests("no case of these suites failed in the last run").into());
@@ -71,6 +72,25 @@ pub fn run(args: &RunArgs, config: &Config) -> anyhow::Result<Exit> {
     };
     let shown = Conduct { args, prepared: &prepared, display, jobs: names, filter_of: Filter::exact, stop };
     conduct(&shown, order, local::execute)
+}
+
+/// Keys of the configuration that are understood and have no effect yet: nobody should wait for their results.
+fn not_heeded(suites: &[SuiteSpec]) -> Vec<String> {
+    let unused = |suite: &SuiteSpec| {
+        let keys = [
+            ("artifacts", !suite.artifacts.is_empty()),
+            ("coverage", !suite.coverage.is_empty()),
+            ("paths", !suite.paths.is_empty() && suite.framework != Framework::Pytest),
+            ("args", !suite.args.is_empty() && suite.framework == Framework::Command),
+        ];
+        keys.into_iter().filter(|(_, set)| *set).map(|(key, _)| format!("`{key}`")).collect::<Vec<_>>()
+    };
+    suites
+        .iter()
+        .map(|suite| (suite, unused(suite)))
+        .filter(|(_, keys)| !keys.is_empty())
+        .map(|(suite, keys)| format!("{} of suite `{}` has no effect yet", keys.join(", "), suite.name))
+        .collect()
 }
 
 /// The cases that failed last, to be run instead of all.
@@ -117,5 +137,20 @@ fn fetch(repository: &Repository, dest: &Path) -> Result<String, SourceError> {
     match &repository.origin {
         Origin::Remote(url) => fetch_remote(url, reference, dest, &environment, &control),
         Origin::Bare(path) => fetch_local(path, reference, dest, &environment, &control),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_without_effect_are_named() {
+        let mut suite = SuiteSpec::new("unit", Framework::Pytest);
+        suite.paths = vec!["tests".to_owned()];
+        assert_eq!(not_heeded(std::slice::from_ref(&suite)), Vec::<String>::new());
+        suite.artifacts = vec!["out/**".to_owned()];
+        suite.framework = Framework::Cargo;
+        assert_eq!(not_heeded(&[suite]), ["`artifacts`, `paths` of suite `unit` has no effect yet"]);
     }
 }

@@ -7,12 +7,12 @@
 mod capture;
 mod child;
 mod pump;
-mod shell;
 mod stopper;
 
 pub use capture::{CaptureLimit, Captured, cut_text};
+mod shell;
+
 pub(crate) use shell::shell;
-pub use shell::{run_setup, run_shell};
 pub use stopper::Stopper;
 
 use crate::config::hide_private;

@@ -1,12 +1,7 @@
 //! Child processes, for real: endings, trees, time limits, leaks, floods and stops.
 #![cfg(test)]
 
-use runner::driver::{CaseFilter, JobContext, LogSink};
-use runner::exec::{Captured, Channel, Ending, ExecError, Finished, Invocation, Stopper, run_setup};
-use shared::domain::spec::{Framework, JobSpec, SuiteSpec};
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use runner::exec::{Captured, Channel, Ending, ExecError, Finished, Invocation, Stopper};
 use std::time::{Duration, Instant};
 
 fn sh(script: &str) -> Invocation {
@@ -145,43 +140,4 @@ fn a_stop_from_another_thread_ends_everything_and_refuses_more() {
     assert!(ended.iter().all(|end| matches!(end, Err(ExecError::Stopped))), "{ended:?}");
     assert!(matches!(sh("true").run(&stopper), Err(ExecError::Stopped)));
     stopper.stop();
-}
-
-fn context(root: &Path, setup: &[&str]) -> (JobContext, Arc<Mutex<String>>) {
-    let mut suite = SuiteSpec::new("unit", Framework::Command);
-    suite.setup = setup.iter().map(|line| (*line).to_owned()).collect();
-    let log = Arc::new(Mutex::new(String::new()));
-    let kept = Arc::clone(&log);
-    let sink: LogSink = Arc::new(move |name, text| {
-        assert_eq!(name, "setup");
-        kept.lock().unwrap().push_str(text);
-    });
-    let filter: CaseFilter = Arc::new(|_case| true);
-    let job = JobSpec { name: "unit".to_owned(), suite, cell: BTreeMap::new() };
-    let env = BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]);
-    let (root, scratch) = (root.to_path_buf(), root.to_path_buf());
-    (JobContext { job, root, scratch, env, slots: 1, filter, log: sink }, log)
-}
-
-#[test]
-fn set_up_runs_in_order_and_stops_at_the_first_failure() {
-    let root = tempfile::tempdir().unwrap();
-    let (ctx, log) =
-        context(root.path(), &["echo $GREETING > made", "cat made; echo oops >&2; exit 4", "touch never"]);
-    let error = run_setup(&ctx, &Stopper::new()).unwrap_err();
-    assert_eq!(error.to_string(), "set-up command `cat made; echo oops >&2; exit 4` ended with exit code 4");
-    assert!(log.lock().unwrap().ends_with("hello\noops\n"));
-    assert!(!root.path().join("never").exists());
-}
-
-#[test]
-fn a_service_of_the_set_up_lives_until_the_stop() {
-    let root = tempfile::tempdir().unwrap();
-    let (ctx, _log) = context(root.path(), &["sleep 600 >/dev/null 2>&1 & echo $! > pid"]);
-    let stopper = Stopper::new();
-    run_setup(&ctx, &stopper).unwrap();
-    let pid = std::fs::read_to_string(root.path().join("pid")).unwrap().trim().parse().unwrap();
-    assert!(!is_dead(pid));
-    stopper.stop();
-    assert!(dies(pid));
 }

@@ -8,7 +8,7 @@ mod ctrf;
 mod html;
 mod json;
 mod junit;
-mod terminal;
+mod sums;
 mod trouble;
 mod words;
 
@@ -16,9 +16,6 @@ pub use ctrf::Ctrf;
 pub use html::Html;
 pub use json::{Json, SCHEMA as JSON_SCHEMA};
 pub use junit::Junit;
-pub use terminal::{
-    Segment, Style, failure_block, final_list, flaky_list, not_run_block, plain, verdict_line,
-};
 pub use words::{cut_middle, duration_text, number_text, one_line, printable, rerun_line};
 
 use super::report::{CaseRecord, JobSummary, RunSummary};

@@ -9,7 +9,7 @@ mod cut;
 mod shards;
 mod simulate;
 
-pub use batch::{BATCH_ALPHA, BATCH_EPSILON_PARTS, batch_target_ms, take_batch};
+pub use batch::{BATCH_ALPHA, BATCH_EPSILON_PARTS, batch_target_ms};
 pub use shards::shards_auto;
 pub use simulate::{lower_bound_us, simulate};
 

@@ -1,7 +1,5 @@
 //! How much one lease takes from the queue.
 
-use crate::domain::unit::Entry;
-
 /// A batch takes at most `1 / (α · live slots)` of the remaining work: big batches first, single entries last.
 pub const BATCH_ALPHA: u64 = 2;
 /// Starting a batch may cost at most `1/20` of it, so a batch lasts at least 20 times its overhead.
@@ -12,20 +10,4 @@ pub const BATCH_EPSILON_PARTS: u64 = 20;
 pub fn batch_target_ms(remaining_ms: u64, live_slots: u32, overhead_ms: u64) -> u64 {
     let share_ms = remaining_ms / (BATCH_ALPHA * u64::from(live_slots.max(1)));
     overhead_ms.saturating_mul(BATCH_EPSILON_PARTS).max(share_ms)
-}
-
-/// How many entries from the front of `window` make a batch of at most `target_ms`: at least one if there is any. An
-/// entry that must be alone, or that is watched closely, is a batch of its own.
-#[must_use]
-pub fn take_batch(window: &[Entry], target_ms: u64) -> usize {
-    let single = |entry: &Entry| entry.alone || entry.careful;
-    let Some(first) = window.first() else { return 0 };
-    if single(first) {
-        return 1;
-    }
-    let fits = |sum_ms: &mut u64, entry: &Entry| {
-        *sum_ms = sum_ms.saturating_add(entry.predicted_ms);
-        (*sum_ms <= target_ms && !single(entry)).then_some(())
-    };
-    window.iter().scan(0, fits).count().max(1)
 }

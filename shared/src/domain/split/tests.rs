@@ -154,13 +154,6 @@ fn groups_are_balanced() {
 fn batches_shrink_and_end_with_single_entries() {
     assert_eq!(batch_target_ms(10_000, 4, 3), 1_250);
     assert_eq!(batch_target_ms(100, 4, 3), 60);
-    let whole = |ms| Entry::whole("u", ms);
-    assert_eq!(take_batch(&[], 100), 0);
-    assert_eq!(take_batch(&[whole(500), whole(1)], 100), 1);
-    assert_eq!(take_batch(&[whole(50), whole(50), whole(1)], 100), 2);
-    let alone = Entry { alone: true, ..whole(1) };
-    assert_eq!(take_batch(&[whole(1), alone.clone(), whole(1)], 100), 1);
-    assert_eq!(take_batch(&[alone, whole(1)], 100), 1);
 }
 
 #[test]

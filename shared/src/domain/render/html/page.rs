@@ -1,6 +1,6 @@
 //! The page around the cases: head, verdict, sections, and the parts that come last.
 
-use super::super::terminal::{counts_text, use_of_slots};
+use super::super::sums::{counts_text, use_of_slots};
 use super::super::trouble::{code_text, troubles};
 use super::super::words::{duration_text, number_text, one_line};
 use super::digest::policy_source;
