@@ -169,3 +169,15 @@ fn a_project_that_cannot_be_written_to_is_run_without_history() {
     let ended = stage.run(&["/sys/kernel"]);
     ended.refused(4, &["no tests recognised"]);
 }
+
+#[test]
+fn a_session_that_cannot_be_torn_down_is_not_green() {
+    let conftest = "import pytest\n\n@pytest.fixture(scope='session')\ndef wire():\n    yield\n    raise OSError('cannot let go')\n";
+    let stage =
+        Stage::with(&[("conftest.py", conftest), ("test_wire.py", "def test_wire(wire):\n    pass\n")]);
+    let ended = stage.run(&[]);
+    let account = ended.judged(3);
+    assert_eq!(account.run.counts.passed, 1, "the test itself has its result");
+    assert_eq!(account.job("pytest").cause.as_ref().unwrap().code, "teardown_failed");
+    ended.says(&["session fixtures could not be torn down at the end", "cannot let go"]);
+}

@@ -33,12 +33,16 @@ pub fn run(args: &RunArgs, config: &Config) -> anyhow::Result<Exit> {
     }
     let mut prepared = prepare(args, config, wall_clock())?;
     let checkout = Checkout::of(&prepared)?;
+    // git takes as long as finding the suites does, and neither needs the other.
+    let root = checkout.root.clone();
+    let revision = std::thread::spawn(move || git::revision(&root, git::PATIENCE));
     let found = suites::find(&checkout.root)?;
     let chosen = if args.failed { failed(&prepared)? } else { Vec::new() };
     let project = Project {
         id: prepared.target.project(),
         source: Source::Directory { path: checkout.root.display().to_string() },
-        revision: git::revision(&checkout.root, git::PATIENCE),
+        // Knowing it makes reports better and nothing depends on it.
+        revision: revision.join().unwrap_or_default(),
         suites: found.suites,
         chosen,
     };

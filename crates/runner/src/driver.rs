@@ -119,4 +119,10 @@ pub trait Slot: Send {
     /// # Errors
     /// `Stopped` after [`Driver::stop`]; `Broken` if the driver can never run anything again.
     fn run(&mut self, entry: &LeasedEntry, alone: bool, sink: &mut dyn Sink) -> Result<(), DriverError>;
+
+    /// Takes down what the tests of this slot shared; nothing is run in it afterwards. Called once, when no work is
+    /// left. Answers what went wrong with it.
+    fn close(&mut self) -> Option<Cause> {
+        None
+    }
 }

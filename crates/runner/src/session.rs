@@ -217,7 +217,7 @@ impl Session {
     /// Reports the end as far as the coordinator still listens.
     fn conclude(&self) -> RunnerExit {
         self.control.enter(Phase::Finishing);
-        let stop = self.control.stop();
+        let stop = self.control.stop().or_else(|| self.control.regretted().map(Stop::Broken));
         let (exit, end, reason) = match stop {
             None if self.control.draining() => {
                 (RunnerExit::Released, RunnerEnd::Released, "the coordinator drains this runner".to_owned())

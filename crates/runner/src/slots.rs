@@ -54,6 +54,7 @@ pub fn run(floor: &Floor) -> bool {
         let mut lane = Lane { floor: floor.clone(), gate: Arc::clone(&gate), number, slot: None, asked: 0 };
         std::thread::spawn(move || {
             lane.work();
+            lane.close();
             drop(lane);
             drop(end);
         });
@@ -133,6 +134,16 @@ impl Lane {
                     return;
                 }
             }
+        }
+    }
+
+    /// Lets the slot take down what its tests shared, before the runner's last words.
+    fn close(&mut self) {
+        if self.floor.control.stopping() {
+            return;
+        }
+        if let Some(cause) = self.slot.as_mut().and_then(|slot| slot.close()) {
+            self.floor.control.regret(cause);
         }
     }
 

@@ -36,7 +36,8 @@ pub(crate) fn command(fast: bool) -> Result<()> {
             Ok((toolbox::test_runner(), toolbox::test_python()?))
         })?;
     // The end-to-end tests run the program itself.
-    steps.step("build", "the compiler's message is above", || cargo(&["build", "--workspace", "--locked"]))?;
+    steps
+        .step("build", "the compiler's message is above", || cargo(&["build", "--workspace", "--locked"]))?;
     steps.step("tests", "rerun one with `cargo nextest run -E 'test(NAME)'`", || tests(&runner, &python))?;
     steps.step("doctests", "rerun with `cargo test --doc --workspace`", || {
         cargo(&["test", "--doc", "--workspace", "--locked", "--quiet"])

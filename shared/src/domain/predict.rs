@@ -55,7 +55,8 @@ impl<'a> Forecast<'a> {
             (None, Some(cases)) => self.unknown_case_us.saturating_mul(count(cases.len())),
             // In a suite without history the size of a file says more about its time than nothing.
             (None, None) if self.history.units.is_empty() && unit.size_bytes > 0 => {
-                unit.size_bytes.saturating_mul(UNKNOWN_BYTE_US)
+                // Half of the guess stays: tiny files must not look so short that one slot is given all of them.
+                (UNKNOWN_UNIT_US / 2).saturating_add(unit.size_bytes.saturating_mul(UNKNOWN_BYTE_US))
             }
             (None, None) => self.unknown_unit_us,
         }

@@ -12,6 +12,7 @@ pub mod lease;
 pub mod ranges;
 
 use super::outcome::Counts;
+use super::time::Timestamp;
 use ranges::Ranges;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,9 @@ pub struct Queue {
     pub retried: u64,
     /// No more grants, and why.
     pub stopped: Option<Stopped>,
+    /// When its last entry was closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained_at: Option<Timestamp>,
     /// Rules.
     pub policy: Policy,
 }
@@ -86,6 +90,7 @@ impl Queue {
             deselected: 0,
             retried: 0,
             stopped: None,
+            drained_at: None,
             policy,
         }
     }
@@ -94,6 +99,15 @@ impl Queue {
     #[must_use]
     pub fn drained(&self) -> bool {
         self.closed == self.len && self.open_leases == 0
+    }
+
+    /// The queue with the time of its end noted, if it has ended.
+    #[must_use]
+    pub fn timed(mut self, now: Timestamp) -> Self {
+        if self.drained() {
+            self.drained_at = self.drained_at.or(Some(now));
+        }
+        self
     }
 
     /// Whether nothing will change any more: drained, or stopped with no lease open.

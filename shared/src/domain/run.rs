@@ -5,7 +5,7 @@
 
 use super::id::{JobNo, RunId};
 use super::queue::{Queue, Stopped};
-use super::shard::Shard;
+use super::shard::{Shard, ShardStatus};
 use super::spec::JobSpec;
 use super::time::Timestamp;
 use super::verdict::{Cause, CauseCode, Judgement, Verdict};
@@ -158,6 +158,8 @@ pub fn decide(run: &Run, job: &Job, queue: Option<&Queue>, shards: &[Shard], now
         None
     };
     match (queue, stop) {
+        // The runners are still taking down what their tests shared, and may have something to say about it.
+        (Some(queue), None) if lingers(queue, shards, now) => JobStep::Wait,
         (Some(queue), _) if queue.drained() => JobStep::Prove,
         (Some(queue), Some(why)) if queue.stopped.is_none() => JobStep::Stop(why),
         (Some(queue), _) if queue.settled() => JobStep::Prove,
@@ -170,6 +172,14 @@ pub fn decide(run: &Run, job: &Job, queue: Option<&Queue>, shards: &[Shard], now
         }
         (None, Some(why)) => JobStep::Close(stop_cause(why, run, job, shards)),
     }
+}
+
+/// How long a verdict waits for runners that end in order, in milliseconds.
+pub const LINGER_MS: u64 = 45_000;
+
+fn lingers(queue: &Queue, shards: &[Shard], now: Timestamp) -> bool {
+    let since = queue.drained_at.filter(|at| now < at.plus_ms(LINGER_MS));
+    queue.drained() && since.is_some() && shards.iter().any(|shard| shard.status == ShardStatus::Running)
 }
 
 /// The cause that a stop reason stands for.

@@ -57,6 +57,8 @@ pub enum CauseCode {
     FrameworkMissing,
     /// Discovery failed.
     DiscoveryFailed,
+    /// Every test has its result, but what they shared could not be taken down.
+    TeardownFailed,
     /// The source could not be fetched.
     SourceFailed,
     /// A report file is missing, broken or contradicts the exit code.
@@ -170,6 +172,7 @@ impl Judgement {
             | CauseCode::SetupFailed
             | CauseCode::FrameworkMissing
             | CauseCode::DiscoveryFailed
+            | CauseCode::TeardownFailed
             | CauseCode::SourceFailed
             | CauseCode::ReportInvalid
             | CauseCode::Incomplete

@@ -275,8 +275,11 @@ pub fn judge_job(run: &Run, job: &Job, queue: &Queue, shards: &[Shard], ledger: 
         }
         _ => {}
     }
-    if let Some(cause) = &job.broken {
-        return Judgement::because(cause.clone());
+    // A failed tear-down says nothing about the tests, all of which have their results.
+    let (regret, broken): (Vec<_>, Vec<_>) =
+        job.broken.iter().partition(|cause| cause.code == CauseCode::TeardownFailed);
+    if let Some(cause) = broken.first() {
+        return Judgement::because((*cause).clone());
     }
     let contradictions = ledger.contradictions(queue);
     if !contradictions.is_empty() {
@@ -288,6 +291,8 @@ pub fn judge_job(run: &Run, job: &Job, queue: &Queue, shards: &[Shard], ledger: 
     let ran = queue.counts.planned - queue.counts.skipped;
     if failures > 0 {
         failed()
+    } else if let Some(cause) = regret.first() {
+        Judgement::because((*cause).clone())
     } else if ran == 0 {
         Judgement::because(Cause::new(CauseCode::NoTests, no_tests(queue)))
     } else {

@@ -186,7 +186,7 @@ impl Services {
         let unique = format!("{:08}-end-{}", held.value.epoch, queue.version);
         self.shelve_verdicts(&mut ended.lease, &unique).await?;
         let mut commit = Commit::new();
-        commit.replace(queue_key(run, job), queue.version, &ended.queue)?;
+        commit.replace(queue_key(run, job), queue.version, &ended.queue.timed(now))?;
         commit.replace(lease_key(run, job, lease), held.version, &ended.lease)?;
         self.append_entries(&mut commit, (run, job), queue.value.len, ended.appended, &unique).await?;
         commit.perform(store).await?;
@@ -323,7 +323,7 @@ impl Services {
     ) -> ServiceResult<()> {
         let id = scene.shard.value.id;
         let mut commit = Commit::new();
-        commit.replace(queue_key(id.run, id.job), scene.queue.version, after)?;
+        commit.replace(queue_key(id.run, id.job), scene.queue.version, &after.clone().timed(scene.now))?;
         if let Some(Part { lease, accepted }) = part {
             commit.replace(lease_key(id.run, id.job, lease.value.id), lease.version, &accepted.lease)?;
             let unique = unique(&lease.value, &scene.queue);

@@ -82,6 +82,7 @@ fn nobody_gives_back_the_lease_of_another() {
     one.send(&mut batch, events).unwrap();
     assert_eq!(one.ask(Some(batch.last)).unwrap(), LeaseReply::Done);
     one.finish(RunnerEnd::Done);
+    other.finish(RunnerEnd::Done);
     assert_eq!(desk.end(run).verdict, Verdict::Passed);
 }
 

@@ -117,6 +117,9 @@ fn advice(code: CauseCode) -> Option<&'static str> {
         CauseCode::DiscoveryFailed => {
             Some("the framework could not list its tests; its own words stand above")
         }
+        CauseCode::TeardownFailed => {
+            Some("every test has its result; what ends with the session did not end well")
+        }
         CauseCode::SourceFailed => Some("check the address, the `--ref` and your access to the repository"),
         CauseCode::ReportInvalid => {
             Some("results that cannot be read never count as passed; look at what the command wrote")

@@ -36,6 +36,7 @@ fn reason(summary: &RunSummary) -> &'static str {
         CauseCode::SetupFailed => "set-up failed",
         CauseCode::FrameworkMissing => "the test framework is missing",
         CauseCode::DiscoveryFailed => "the tests could not be listed",
+        CauseCode::TeardownFailed => "tear-down failed",
         CauseCode::SourceFailed => "the source could not be fetched",
         CauseCode::ReportInvalid => "a report cannot be trusted",
         CauseCode::Incomplete => "the results are incomplete",

@@ -68,6 +68,7 @@ struct State {
     lanes: u32,
     killers: Vec<(u64, Killer)>,
     next_killer: u64,
+    regret: Option<Cause>,
 }
 
 /// Shared by every thread of one runner.
@@ -133,6 +134,18 @@ impl Control {
     /// Forgets a killer: its work is over.
     pub fn detach(&self, ticket: u64) {
         self.lock().killers.retain(|(number, _)| *number != ticket);
+    }
+
+    /// Something went wrong after the work was done. It stops nobody and is told at the end; only the first counts.
+    pub fn regret(&self, cause: Cause) {
+        let mut state = self.lock();
+        state.regret = state.regret.take().or(Some(cause));
+    }
+
+    /// What went wrong after the work was done.
+    #[must_use]
+    pub fn regretted(&self) -> Option<Cause> {
+        self.lock().regret.clone()
     }
 
     /// Takes no new leases from now on.

@@ -47,6 +47,7 @@ pub(super) fn code_text(code: CauseCode) -> &'static str {
         CauseCode::SetupFailed => "setup_failed",
         CauseCode::FrameworkMissing => "framework_missing",
         CauseCode::DiscoveryFailed => "discovery_failed",
+        CauseCode::TeardownFailed => "teardown_failed",
         CauseCode::SourceFailed => "source_failed",
         CauseCode::ReportInvalid => "report_invalid",
         CauseCode::Incomplete => "incomplete",

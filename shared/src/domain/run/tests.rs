@@ -96,6 +96,19 @@ fn a_queue_is_stopped_once_and_proved_when_nothing_is_held() {
 }
 
 #[test]
+fn a_verdict_waits_for_runners_that_end_in_order_but_not_for_ever() {
+    let (mut run, mut job) = (run(), job("unit", &[], None));
+    run.deadline = NOW.plus_ms(10 * LINGER_MS);
+    let done = Queue::new(0, 0, queue().policy).timed(NOW);
+    let step = |job: &Job, status, now| decide(&run, job, Some(&done), &[shard(status)], now);
+    assert_eq!(step(&job, ShardStatus::Running, NOW), JobStep::Wait);
+    assert_eq!(step(&job, ShardStatus::Finished, NOW), JobStep::Prove);
+    assert_eq!(step(&job, ShardStatus::Running, NOW.plus_ms(LINGER_MS)), JobStep::Prove);
+    job.broken = Some(Cause::new(CauseCode::TeardownFailed, "why"));
+    assert_eq!(step(&job, ShardStatus::Running, NOW), JobStep::Prove, "it has been said already");
+}
+
+#[test]
 fn work_that_no_runner_is_left_to_do_breaks_the_job() {
     let over = [shard(ShardStatus::Failed), shard(ShardStatus::Finished)];
     let step = decide(&run(), &job("unit", &[], None), Some(&queue()), &over, NOW);

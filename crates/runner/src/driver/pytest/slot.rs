@@ -7,6 +7,7 @@ use super::task::{After, Mishap, Task};
 use crate::driver::{DriverError, Sink, Slot};
 use shared::domain::outcome::Outcome;
 use shared::domain::unit::LeasedEntry;
+use shared::domain::verdict::{Cause, CauseCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -156,13 +157,24 @@ impl Slot for PytestSlot {
             }
         }
     }
+
+    fn close(&mut self) -> Option<Cause> {
+        let mut lane = self.lane.take().filter(|_| !self.shared.is_stopped())?;
+        let notes = lane.close(FAREWELL);
+        for note in &notes {
+            (self.shared.ctx.log)("driver", note);
+        }
+        (!notes.is_empty()).then(|| Cause {
+            code: CauseCode::TeardownFailed,
+            message: "session fixtures could not be torn down at the end".to_owned(),
+            detail: notes.join("\n"),
+        })
+    }
 }
 
 impl Drop for PytestSlot {
     fn drop(&mut self) {
-        let Some(mut lane) = self.lane.take().filter(|_| !self.shared.is_stopped()) else { return };
-        for note in lane.close(FAREWELL) {
-            (self.shared.ctx.log)("driver", &note);
-        }
+        // Of a slot that was not closed in order, the log alone hears.
+        drop(self.close());
     }
 }
