@@ -53,12 +53,12 @@ pub(super) fn cargo(subject: &Subject, program: &Path, rounds: usize) -> Result<
         command.args(["--no-fail-fast"]).current_dir(&subject.project);
         command
     };
-    let doc = || {
-        let mut command = Command::new("cargo");
-        command.args(["test", "--doc"]).current_dir(&subject.project);
-        command
-    };
-    measure(subject, program, rounds, [&nextest, &doc])
+    // nextest runs no doc tests, so neither does `fleetest` here.
+    let config = subject.project.join("fleetest.toml");
+    write(&config, "[suite.cargo]\nframework = \"cargo\"\nargs = [\"--lib\", \"--bins\", \"--tests\"]\n")?;
+    let measured = measure(subject, program, rounds, [&nextest, &nextest]);
+    std::fs::remove_file(&config).with_context(|| format!("could not remove `{}`", config.display()))?;
+    measured
 }
 
 /// A project of one trivial pytest test.
