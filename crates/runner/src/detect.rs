@@ -1,6 +1,6 @@
 //! Finds out which suites a project has when no `fleetest.toml` says so.
 //!
-//! [`detect`] is pure: a list of files and the text of a few manifests in, suites with reasons out. [`scan`] is the
+//! [`detect`] is pure: a list of files and the text of a few manifests in, suites with reasons out. [`scan()`] is the
 //! thin part that reads the disk, within bounds. Detection never runs anything of the project.
 
 mod scan;
