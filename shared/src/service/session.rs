@@ -4,7 +4,7 @@ use super::repository::{Commit, Stored, job_key, load, load_jobs, load_run, load
 use super::submit::load_spec;
 use super::token::Caller;
 use super::{DECISIONS, ServiceError, ServiceResult, Services};
-use crate::domain::run::Job;
+use crate::domain::run::{Job, JobStatus};
 use crate::domain::shard::{Shard, ShardRejected};
 use crate::domain::time::Timestamp;
 use crate::wire::link::{LINK_VERSION, SessionReply, SessionRequest};
@@ -53,6 +53,10 @@ impl Services {
         let job: Stored<Job> = load(store, &job_key(id.run, id.job), now)
             .await?
             .ok_or_else(|| ServiceError::NotFound(format!("job {}", id.job)))?;
+        if job.value.status != JobStatus::Running {
+            // A runner that was on its way while its job was closed: what is over is never touched again.
+            return Err(ShardRejected::Fenced.into());
+        }
         let spec = load_spec(self, run.value.id).await?;
         let mut commit = Commit::new();
         commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
