@@ -16,7 +16,7 @@ pub use ctrf::Ctrf;
 pub use html::Html;
 pub use json::{Json, SCHEMA as JSON_SCHEMA};
 pub use junit::Junit;
-pub use words::{cut_middle, duration_text, number_text, one_line, printable, rerun_line};
+pub use words::{duration_text, number_text, one_line, printable, rerun_line};
 
 use super::report::{CaseRecord, JobSummary, RunSummary};
 use std::io;

@@ -224,15 +224,6 @@ fn numbers_and_durations_read_well() {
 }
 
 #[test]
-fn long_tracebacks_keep_their_end() {
-    let text: String = (1..=100).map(|n| format!("line {n}\n")).collect();
-    let cut = cut_middle(&text, 10);
-    assert_eq!(cut.lines().count(), 10);
-    assert!(cut.starts_with("line 1\n") && cut.ends_with("line 100") && cut.contains("91 lines left out"));
-    assert_eq!(cut_middle("a\nb", 2), "a\nb");
-}
-
-#[test]
 fn a_rerun_line_is_one_line_whatever_the_name() {
     let line = rerun_line("a b", Some("unit"), &CaseId::from("x::y\n\u{1b}'\u{202e}"));
     assert_eq!(line, r#"fleetest run 'a b' --suite unit --filter $'="x::y\x0a\x1b\'\u202e"'"#);

@@ -78,21 +78,6 @@ pub fn one_line(text: &str, limit: usize) -> String {
     }
 }
 
-/// At most `limit` lines: the beginning and, because the cause stands there, more of the end.
-#[must_use]
-pub fn cut_middle(text: &str, limit: usize) -> String {
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    if lines.len() <= limit {
-        return lines.join("\n");
-    }
-    let head = limit / 3;
-    let tail = limit.saturating_sub(head + 1);
-    let hidden = format!("… {} lines left out …", lines.len() - head - tail);
-    let first = lines.iter().take(head).copied();
-    let last = lines.iter().skip(lines.len() - tail).copied();
-    first.chain([hidden.as_str()]).chain(last).collect::<Vec<_>>().join("\n")
-}
-
 /// The text cut to at most `limit` bytes at a character's boundary, and whether something was left out.
 pub(super) fn cut_bytes(text: &str, limit: usize) -> (&str, bool) {
     if text.len() <= limit {
