@@ -78,6 +78,8 @@ pub trait Sink {
     fn event(&mut self, event: UnitEvent);
     /// Returns only once everything taken so far is stored by the coordinator (careful mode).
     fn flush(&mut self);
+    /// How many slots of this runner have nothing to do at the moment.
+    fn idle_slots(&self) -> u32;
 }
 
 /// A framework driver.
@@ -113,7 +115,7 @@ pub fn open(context: JobContext) -> Result<Box<dyn Driver>, DriverError> {
 
 /// One lane of execution.
 pub trait Slot: Send {
-    /// Runs the entry to its end: on return exactly one `Finished` or `Aborted` event has been given, unless it
+    /// Runs the entry to its end: on return exactly one `Finished`, `Yielded` or `Aborted` event has been given, unless it
     /// returns an error. `alone` says that no other slot of this runner is working meanwhile.
     ///
     /// # Errors

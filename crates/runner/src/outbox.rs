@@ -333,8 +333,12 @@ impl<'a> LeaseSink<'a> {
 
 impl Sink for LeaseSink<'_> {
     fn event(&mut self, event: UnitEvent) {
-        self.ended |= matches!(event, UnitEvent::Finished { .. } | UnitEvent::Aborted { .. });
+        self.ended |= event.is_end();
         self.outbox.push(self.lease, event);
+    }
+
+    fn idle_slots(&self) -> u32 {
+        self.outbox.control.idle()
     }
 
     fn flush(&mut self) {

@@ -259,6 +259,7 @@ fn careful_entries_announce_each_start_and_wait_until_it_is_stored() {
                 Some(format!("{} {}", result.outcome, result.case))
             }
             UnitEvent::Started { .. } | UnitEvent::Announced { .. } | UnitEvent::Finished { .. } => None,
+            UnitEvent::Yielded { .. } => Some("yielded".to_owned()),
             UnitEvent::Aborted { .. } => Some("aborted".to_owned()),
         })
         .collect();
@@ -269,6 +270,47 @@ fn careful_entries_announce_each_start_and_wait_until_it_is_stored() {
         .collect();
     assert_eq!(trail, expected);
     assert_eq!(sink.flushes, 5);
+}
+
+const LONG_FILE: &str = "
+import pytest, time
+
+@pytest.fixture(scope='module', autouse=True)
+def shared():
+    yield
+    raise RuntimeError('taken down')
+
+@pytest.mark.parametrize('number', range(40))
+def test_long(number):
+    time.sleep(0.02)
+";
+
+#[test]
+fn a_long_file_is_left_to_idle_slots_between_two_cases() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("test_long.py"), LONG_FILE).unwrap();
+    let job = Job::new(place.path(), 1);
+    let driver = PytestDriver::new(job.ctx.clone());
+    driver.discover().unwrap();
+    let mut slot = driver.open_slot(1).unwrap();
+    let whole = Entry::whole("test_long.py", 0);
+    let mut sink = Kept { idle: 2, ..Kept::default() };
+    slot.run(&LeasedEntry { index: 0, entry: whole.clone() }, false, &mut sink).unwrap();
+    assert!(matches!(sink.events.last(), Some(UnitEvent::Yielded { slots: 3, .. })), "{:?}", sink.events);
+    let ran = Outcomes { units: Vec::new(), events: sink.events };
+    let outcomes: Vec<Outcome> = ran.cases().map(|result| result.outcome).collect();
+    assert!(outcomes.len() < 40);
+    // What the module shares is taken down under the name of the case that turned out to be the last.
+    let (last, others) = outcomes.split_last().unwrap();
+    assert_eq!(*last, Errored);
+    assert!(others.iter().all(|outcome| *outcome == Passed));
+    // The slot goes on; nobody shares a file that has no more cases than this.
+    let names =
+        |range: std::ops::Range<usize>| range.map(|n| CaseId(format!("test_long.py::test_long[{n}]")));
+    let rest = Entry { selection: Selection::Only(names(37..40).collect()), promised: true, ..whole };
+    let mut sink = Kept { idle: 2, ..Kept::default() };
+    slot.run(&LeasedEntry { index: 1, entry: rest }, false, &mut sink).unwrap();
+    assert!(matches!(sink.events.last(), Some(UnitEvent::Finished { .. })), "{:?}", sink.events);
 }
 
 #[test]

@@ -90,6 +90,7 @@ impl Ledger {
             UnitEvent::Started { .. }
             | UnitEvent::CaseStarted { .. }
             | UnitEvent::Finished { .. }
+            | UnitEvent::Yielded { .. }
             | UnitEvent::Aborted { .. } => {}
         }
     }

@@ -138,7 +138,7 @@ pub struct LeasedEntry {
 /// What a slot says while it works on a leased entry.
 ///
 /// The order is `Started`, `Announced`, then for each announced case one `Case` (with a `CaseStarted` before
-/// it in careful mode), then `Finished`; `Aborted` may end it at any point.
+/// it in careful mode), then `Finished`; `Yielded` may end it between two cases, `Aborted` at any point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum UnitEvent {
@@ -186,6 +186,17 @@ pub enum UnitEvent {
         /// When.
         at: Timestamp,
     },
+    /// Other slots have nothing to do: the announced cases without a result are theirs to share.
+    Yielded {
+        /// The entry.
+        entry: u32,
+        /// How many slots can work on the rest; at least 1.
+        slots: u32,
+        /// Time spent outside cases, in microseconds.
+        overhead_us: u64,
+        /// When.
+        at: Timestamp,
+    },
     /// The process under the driver died or was lost; what is missing must run elsewhere.
     Aborted {
         /// The entry.
@@ -207,8 +218,15 @@ impl UnitEvent {
             | Self::CaseStarted { entry, .. }
             | Self::Case { entry, .. }
             | Self::Finished { entry, .. }
+            | Self::Yielded { entry, .. }
             | Self::Aborted { entry, .. } => *entry,
         }
+    }
+
+    /// Whether it is the last one about its entry.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Finished { .. } | Self::Yielded { .. } | Self::Aborted { .. })
     }
 }
 

@@ -111,7 +111,7 @@ impl Services {
                     bodies.push(*entry);
                     aborted.extend(begun(*entry).then_some(*entry));
                 }
-                UnitEvent::Aborted { entry, .. } => {
+                UnitEvent::Aborted { entry, .. } | UnitEvent::Yielded { entry, .. } => {
                     bodies.push(*entry);
                     aborted.push(*entry);
                 }

@@ -46,6 +46,7 @@ impl Tally {
                 UnitEvent::Started { .. }
                 | UnitEvent::CaseStarted { .. }
                 | UnitEvent::Finished { .. }
+                | UnitEvent::Yielded { .. }
                 | UnitEvent::Aborted { .. } => {}
             }
         }

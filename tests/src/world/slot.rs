@@ -207,9 +207,15 @@ impl Slot {
             deselected: 0,
             more: false,
         });
-        for case in &cases {
+        for (place, case) in cases.iter().enumerate() {
             if self.runner.stopping() {
                 return Ended::Stopped;
+            }
+            if place > 0 && !leased.entry.careful && hub.chance(100) {
+                let slots = u32::try_from(hub.between(1, 4)).unwrap_or(1);
+                let (entry, at) = (leased.index, hub.now());
+                holding.events.push(UnitEvent::Yielded { entry, slots, overhead_us: 1, at });
+                return Ended::InOrder;
             }
             if leased.entry.careful {
                 let begun = UnitEvent::CaseStarted { entry: leased.index, case: case.id.clone() };

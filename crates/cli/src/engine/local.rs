@@ -8,6 +8,7 @@ use shared::domain::report::CaseRecord;
 use shared::domain::spec::ChosenUnit;
 use shared::ports::Notice;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 pub use super::reports::recall_failed;
@@ -35,7 +36,14 @@ async fn run(order: &RunOrder, notices: Sender<Notice>, stop: &StopFlag) -> anyh
 async fn drive(host: &mut Host, order: &RunOrder, stop: &StopFlag) -> anyhow::Result<Finished> {
     let abandoned = host.close_abandoned().await?;
     let run = host.submit(&order.spec).await?;
+    // While the framework starts there is time for it.
+    let forgetting = order.keep_history.then(|| {
+        tokio::spawn(reports::forget_oldest(Arc::clone(&host.services), order.state_dir.clone(), run))
+    });
     host.drive(run, stop).await?;
+    if let Some(forgetting) = forgetting {
+        drop(forgetting.await);
+    }
     let mut highlights = Highlights::default();
     let mut failed: BTreeMap<(u32, String), Vec<CaseRecord>> = BTreeMap::new();
     let summary = host

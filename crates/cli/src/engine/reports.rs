@@ -12,6 +12,7 @@ use shared::service::{ServiceError, Services};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// File of the state folder that names the cases that failed last.
 pub(crate) const FAILED: &str = "failed.json";
@@ -54,7 +55,7 @@ pub(super) async fn write(services: &Services, order: &RunOrder, run: RunId) -> 
         }
     }
     if keep {
-        keep_newest(services, order, run, &mut written).await;
+        point_last(&order.state_dir, run, &mut written);
     }
     Ok(written)
 }
@@ -116,20 +117,22 @@ fn wanted(order: &RunOrder, name: &str) -> Vec<JsonTarget> {
     }
 }
 
-/// Points `last` to this run and forgets the oldest ones.
-async fn keep_newest(services: &Services, order: &RunOrder, run: RunId, written: &mut Written) {
-    let state = &order.state_dir;
+fn point_last(state: &Path, run: RunId, written: &mut Written) {
     let shown = match history::point_last(state, run) {
         Ok(()) => history::last_folder(state),
         Err(_) => history::run_folder(state, run),
     };
     written.reports.push(("html".to_owned(), shown.join("report.html")));
-    for old in expired(state, run) {
-        // What cannot be removed now is tried again after the next run.
+}
+
+/// Forgets the oldest runs, so that with `run` the number of those that are kept is right.
+pub(super) async fn forget_oldest(services: Arc<Services>, state: PathBuf, run: RunId) {
+    for old in expired(&state, run) {
+        // What cannot be removed now is tried again with the next run.
         drop(services.forget(old).await);
-        drop(remove_blobs(services, old).await);
+        drop(remove_blobs(&services, old).await);
     }
-    drop(history::prune(state, history::KEPT_RUNS, run));
+    drop(history::prune(&state, history::KEPT_RUNS, run));
 }
 
 fn expired(state: &Path, run: RunId) -> Vec<RunId> {

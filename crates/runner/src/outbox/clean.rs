@@ -47,7 +47,8 @@ fn clean_event(event: UnitEvent, cleaner: &Cleaner) -> UnitEvent {
         other @ (UnitEvent::Started { .. }
         | UnitEvent::Announced { .. }
         | UnitEvent::CaseStarted { .. }
-        | UnitEvent::Finished { .. }) => other,
+        | UnitEvent::Finished { .. }
+        | UnitEvent::Yielded { .. }) => other,
     }
 }
 
@@ -106,9 +107,10 @@ fn shrink(event: UnitEvent) -> Vec<UnitEvent> {
             cut(&mut reason);
             vec![UnitEvent::Aborted { entry, suspect, reason }]
         }
-        other @ (UnitEvent::Started { .. } | UnitEvent::CaseStarted { .. } | UnitEvent::Finished { .. }) => {
-            vec![other]
-        }
+        other @ (UnitEvent::Started { .. }
+        | UnitEvent::CaseStarted { .. }
+        | UnitEvent::Finished { .. }
+        | UnitEvent::Yielded { .. }) => vec![other],
     }
 }
 

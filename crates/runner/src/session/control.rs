@@ -66,6 +66,7 @@ struct State {
     silent: bool,
     phase: Phase,
     lanes: u32,
+    idle: u32,
     killers: Vec<(u64, Killer)>,
     next_killer: u64,
     regret: Option<Cause>,
@@ -198,7 +199,16 @@ impl Control {
 
     /// Waits before work is asked for again.
     pub fn pause_slot(&self, until: Instant) {
+        self.lock().idle += 1;
         self.pause(until, |state| state.stop.is_some() || state.draining || state.over);
+        let mut state = self.lock();
+        state.idle = state.idle.saturating_sub(1);
+    }
+
+    /// How many lanes wait for work at the moment.
+    #[must_use]
+    pub fn idle(&self) -> u32 {
+        self.lock().idle
     }
 
     /// Waits before a call is repeated; a runner that begins to stop repeats it at once, then keeps to the wait.

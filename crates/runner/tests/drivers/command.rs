@@ -247,9 +247,13 @@ impl runner::driver::Sink for Counting {
             E::Announced { cases, .. } => self.announced = cases.len(),
             E::Case { .. } => self.cases += 1,
             E::Started { .. } | E::CaseStarted { .. } | E::Finished { .. } => {}
+            E::Yielded { .. } => panic!("nobody is idle"),
             E::Aborted { reason, .. } => panic!("{reason}"),
         }
     }
 
+    fn idle_slots(&self) -> u32 {
+        0
+    }
     fn flush(&mut self) {}
 }

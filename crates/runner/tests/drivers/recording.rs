@@ -43,6 +43,7 @@ impl Sink for Recording {
                 self.results.push(*result);
             }
             UnitEvent::Finished { .. } => self.finished = true,
+            UnitEvent::Yielded { .. } => panic!("nobody is idle"),
             UnitEvent::Aborted { reason, .. } => {
                 self.finished = true;
                 self.aborted = Some(reason);
@@ -52,6 +53,10 @@ impl Sink for Recording {
 
     fn flush(&mut self) {
         self.flushes += 1;
+    }
+
+    fn idle_slots(&self) -> u32 {
+        0
     }
 }
 

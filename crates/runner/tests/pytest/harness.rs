@@ -113,6 +113,7 @@ impl Job {
 pub struct Kept {
     pub events: Vec<UnitEvent>,
     pub flushes: usize,
+    pub idle: u32,
 }
 
 impl Sink for Kept {
@@ -121,6 +122,9 @@ impl Sink for Kept {
     }
     fn flush(&mut self) {
         self.flushes += 1;
+    }
+    fn idle_slots(&self) -> u32 {
+        self.idle
     }
 }
 
@@ -201,10 +205,13 @@ fn check_order(events: &[UnitEvent]) {
                 UnitEvent::Finished { .. } => {
                     assert!(announced.is_empty(), "entry {entry} left out {announced:?}");
                 }
+                UnitEvent::Yielded { slots, .. } => {
+                    assert!(!announced.is_empty() && *slots > 1, "entry {entry} shares nothing");
+                }
                 UnitEvent::Started { .. } | UnitEvent::CaseStarted { .. } | UnitEvent::Aborted { .. } => {}
             }
         }
-        let ends = |e: &&&UnitEvent| matches!(e, UnitEvent::Finished { .. } | UnitEvent::Aborted { .. });
+        let ends = |e: &&&UnitEvent| e.is_end();
         assert_eq!(events.iter().filter(ends).count(), 1, "entry {entry} ends once");
         assert!(events.last().is_some_and(|event| ends(&event)), "entry {entry} ends with its end");
     }

@@ -147,6 +147,11 @@ impl<'a> Step<'a> {
                 self.held(at)?.finished_at = Some(*ended);
                 Ok(())
             }
+            UnitEvent::Yielded { slots, at: ended, .. } => {
+                self.yielded(at, *slots)?;
+                self.held(at)?.finished_at = Some(*ended);
+                Ok(())
+            }
             UnitEvent::Aborted { suspect, reason, .. } => self.aborted(at, suspect.as_ref(), reason),
         }
     }
@@ -251,6 +256,15 @@ impl<'a> Step<'a> {
         held.progress = Progress::Finished;
         self.queue.closed += 1;
         self.append_retry(at)
+    }
+
+    fn yielded(&mut self, at: usize, slots: u32) -> Result<(), Rejected> {
+        self.expect(at, Progress::Announced)?;
+        let index = self.held(at)?.index;
+        let leftover = self.seen.get(&index).cloned().unwrap_or_default();
+        self.replace(at, &leftover, Ending::Share(slots), "")?;
+        self.held(at)?.progress = Progress::Aborted;
+        Ok(())
     }
 
     fn aborted(&mut self, at: usize, suspect: Option<&CaseId>, reason: &str) -> Result<(), Rejected> {

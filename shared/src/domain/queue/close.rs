@@ -1,4 +1,4 @@
-//! Ending what was not finished: released and lost leases, aborted entries, and crash isolation.
+//! Ending what was not finished: released and lost leases, yielded and aborted entries, and crash isolation.
 //!
 //! Entries nobody began become free again. An entry that was begun is closed and *replaced* by a new one with
 //! the cases that have no result yet. If its process died under it, the replacement runs alone and carefully;
@@ -25,6 +25,8 @@ pub enum Ending {
     Crash,
     /// The driver's process died under a runner that lives: what it ran is to blame.
     Abort,
+    /// So many slots share the rest.
+    Share(u32),
 }
 
 /// What is known of an entry that was begun and not finished.
@@ -55,7 +57,10 @@ impl Leftover {
                 self.suspect = self.suspect.take().filter(|case| *case != result.case);
                 self.done.insert(result.case.clone());
             }
-            UnitEvent::Started { .. } | UnitEvent::Finished { .. } | UnitEvent::Aborted { .. } => {}
+            UnitEvent::Started { .. }
+            | UnitEvent::Finished { .. }
+            | UnitEvent::Yielded { .. }
+            | UnitEvent::Aborted { .. } => {}
         }
     }
 }
@@ -135,9 +140,9 @@ impl Step<'_> {
             next.alone = true;
             next.careful = true;
         }
-        let nothing_left = matches!(&next.selection, Selection::Only(cases) if cases.is_empty());
-        if !nothing_left {
-            self.append(next);
+        let slots = if let Ending::Share(slots) = ending { slots } else { 1 };
+        for part in share(next, slots) {
+            self.append(part);
         }
         Ok(())
     }
@@ -228,6 +233,8 @@ impl Step<'_> {
 
 /// A reason is repeated in the verdict on each case: longer ones are cut.
 const REASON_BYTES: usize = 400;
+/// Most parts that the rest of an entry is shared in.
+const SHARES: u32 = 64;
 /// Deaths between cases after which the next case in line is judged.
 const CRASH_LIMIT: u32 = 3;
 
@@ -251,6 +258,22 @@ fn remainder(body: &Entry, leftover: &Leftover) -> Entry {
         next.promised = true;
     }
     next
+}
+
+/// An entry cut into at most `slots` parts of neighbouring cases; none if it stands for no case.
+fn share(entry: Entry, slots: u32) -> Vec<Entry> {
+    let Selection::Only(cases) = &entry.selection else { return vec![entry] };
+    let slots = usize::try_from(slots.clamp(1, SHARES)).unwrap_or(1);
+    let size = cases.len().div_ceil(slots).max(1);
+    let total = cases.len().max(1) as u64;
+    let mut previous = entry.previous.chunks(size);
+    let part = |cases: &[CaseId]| Entry {
+        selection: Selection::Only(cases.to_vec()),
+        previous: previous.next().map(<[Outcome]>::to_vec).unwrap_or_default(),
+        predicted_ms: entry.predicted_ms * cases.len() as u64 / total,
+        ..entry.clone()
+    };
+    cases.chunks(size).map(part).collect()
 }
 
 fn crashed(body: &Entry, index: u32, case: CaseId, reason: &str) -> UnitEvent {

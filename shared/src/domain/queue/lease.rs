@@ -36,7 +36,7 @@ pub enum Progress {
     Announced,
     /// Every announced case has a result.
     Finished,
-    /// Its process died; what is missing has a new entry.
+    /// Ended early, by a death or to share the rest; what is missing has new entries.
     Aborted,
 }
 

@@ -158,6 +158,9 @@ impl Model {
             let cases = self.announced(&spoken.lease, entry);
             return Some(UnitEvent::Announced { entry, cases, deselected: 0, more: false });
         }
+        if dice % 16 == 7 {
+            return Some(UnitEvent::Yielded { entry, slots: u32::from(dice / 16), overhead_us: 1, at: NOW });
+        }
         let Some(case) = next else {
             return Some(UnitEvent::Finished { entry, overhead_us: 1, at: NOW });
         };

@@ -51,6 +51,7 @@ impl<'a> Assembly<'a> {
             UnitEvent::Started { .. }
             | UnitEvent::CaseStarted { .. }
             | UnitEvent::Finished { .. }
+            | UnitEvent::Yielded { .. }
             | UnitEvent::Aborted { .. } => None,
         }
     }

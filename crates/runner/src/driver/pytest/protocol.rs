@@ -74,6 +74,8 @@ pub(super) enum SlotOrder<'a> {
     Run { pick: Option<Vec<usize>> },
     /// Start the case that was announced (careful mode).
     Go,
+    /// The next case is the last one: others share the rest.
+    Yield,
     /// Tear session fixtures down and end.
     End,
 }
@@ -84,7 +86,7 @@ pub(super) enum SlotOrder<'a> {
 pub(super) enum SlotMessage {
     /// The first `errors` of the cases stand for what could not be collected.
     Collected { cases: Vec<String>, errors: usize, deselected: u32 },
-    /// Every picked case has its result.
+    /// Every picked case has its result, or the next ones were yielded.
     Done,
     /// Something for the runner's log.
     Note { text: String },

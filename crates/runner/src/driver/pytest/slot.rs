@@ -25,6 +25,7 @@ pub(super) struct PytestSlot {
 /// How the work of one process on a task ended.
 enum Step {
     Done,
+    Yielded(u32),
     Mishap(Mishap),
     Lost,
     Killed,
@@ -51,6 +52,7 @@ impl PytestSlot {
         let limit = Duration::from_millis(self.shared.ctx.job.suite.case_timeout_ms.max(1));
         lane.order(&SlotOrder::Collect { unit: task.unit(), careful });
         let mut collecting = true;
+        let mut yields = None;
         let mut deadline = Instant::now() + limit;
         loop {
             match lane.next(deadline, careful || collecting) {
@@ -59,7 +61,9 @@ impl PytestSlot {
                     lane.order(&SlotOrder::Run { pick });
                     collecting = false;
                 }
-                Event::Message(SlotMessage::Done) => return Step::Done,
+                Event::Message(SlotMessage::Done) => {
+                    return yields.filter(|_| !task.is_over()).map_or(Step::Done, Step::Yielded);
+                }
                 Event::Message(SlotMessage::Note { text }) => (self.shared.ctx.log)("driver", &text),
                 Event::Line(line) => {
                     let starts = line.next.is_some();
@@ -68,6 +72,10 @@ impl PytestSlot {
                     }
                     if careful && starts {
                         lane.order(&SlotOrder::Go);
+                    }
+                    if yields.is_none() && sink.idle_slots() > 0 && task.worth_sharing() {
+                        yields = Some(sink.idle_slots().max(1));
+                        lane.order(&SlotOrder::Yield);
                     }
                 }
                 // Nobody knows who did it. If it was the case that ran, it will do it again, watched.
@@ -114,6 +122,10 @@ impl PytestSlot {
         let over = match step {
             Step::Done if task.is_over() => After::Over,
             Step::Done => After::Abort("the process left out cases it was to run".to_owned()),
+            Step::Yielded(idle) => {
+                sink.event(task.yielded(idle));
+                return Some(Ok(()));
+            }
             Step::Mishap(mishap) => task.fail(&mishap, sink),
             Step::Lost => After::Abort("pytest's warm process was killed, and this slot with it".to_owned()),
             Step::Killed => After::Abort("the process was killed, by a test or from outside".to_owned()),
@@ -147,7 +159,7 @@ impl Slot for PytestSlot {
                 _ => self.fresh_lane()?,
             };
             let step = self.drive(&mut lane, &mut task, sink);
-            if matches!(step, Step::Done) && task.is_over() {
+            if matches!(step, Step::Yielded(_)) || (matches!(step, Step::Done) && task.is_over()) {
                 self.lane = Some(lane);
             } else {
                 lane.kill();

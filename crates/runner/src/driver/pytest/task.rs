@@ -10,7 +10,7 @@ use shared::domain::outcome::Outcome;
 use shared::domain::time::Timestamp;
 use shared::domain::unit::{LeasedEntry, Selection, UnitEvent};
 use std::collections::BTreeSet;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Why a process did not come to the end of its work.
 pub(super) struct Mishap {
@@ -49,7 +49,18 @@ pub(super) struct Task<'a> {
     running: Option<usize>,
     running_since: Timestamp,
     cases_us: u64,
+    /// How many cases were announced, how long that took, and since when they run.
+    announced: Option<usize>,
+    collecting: Duration,
+    ran_since: Instant,
 }
+
+/// Fewer cases than this are not shared…
+const SHARED_CASES: usize = 4;
+/// …nor less time than this…
+const SHARED_TIME: Duration = Duration::from_millis(200);
+/// …nor less than so many collections of the file.
+const SHARED_COLLECTIONS: u32 = 3;
 
 impl<'a> Task<'a> {
     pub(super) fn new(leased: &'a LeasedEntry, filter: &'a CaseFilter, slot: u32, alone: bool) -> Self {
@@ -64,6 +75,9 @@ impl<'a> Task<'a> {
             running: None,
             running_since: now(),
             cases_us: 0,
+            announced: None,
+            collecting: Duration::ZERO,
+            ran_since: Instant::now(),
         }
     }
 
@@ -117,6 +131,9 @@ impl<'a> Task<'a> {
         }
         let announced: Vec<CaseId> = picks.iter().filter_map(|i| self.collected.get(*i)).cloned().collect();
         self.remaining = Some(announced.iter().cloned().collect());
+        self.announced = Some(announced.len());
+        self.collecting = self.began.elapsed();
+        self.ran_since = Instant::now();
         let all = picks.len() == self.collected.len();
         self.announce(announced, deselected + filtered, sink);
         if all { None } else { Some(picks) }
@@ -185,9 +202,31 @@ impl<'a> Task<'a> {
 
     /// The last event, once everything has its result.
     pub(super) fn finished(&self) -> UnitEvent {
+        UnitEvent::Finished { entry: self.leased.index, overhead_us: self.overhead_us(), at: now() }
+    }
+
+    /// The last event, if the rest is left to `idle` other slots as well.
+    pub(super) fn yielded(&self, idle: u32) -> UnitEvent {
+        let (overhead_us, slots) = (self.overhead_us(), idle.saturating_add(1));
+        UnitEvent::Yielded { entry: self.leased.index, slots, overhead_us, at: now() }
+    }
+
+    /// Whether it pays to share what is left with slots that have nothing to do: to collect the file again costs
+    /// them about what it cost here.
+    pub(super) fn worth_sharing(&self) -> bool {
+        let (Some(remaining), Some(announced)) = (&self.remaining, self.announced) else { return false };
+        let done = announced.saturating_sub(remaining.len());
+        if self.leased.entry.alone || self.careful() || remaining.len() < SHARED_CASES || done == 0 {
+            return false;
+        }
+        let ran = self.ran_since.elapsed();
+        let left = ran.mul_f64(remaining.len() as f64 / done as f64);
+        left > SHARED_TIME.max(self.collecting * SHARED_COLLECTIONS)
+    }
+
+    fn overhead_us(&self) -> u64 {
         let elapsed_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let overhead_us = elapsed_us.saturating_sub(self.cases_us);
-        UnitEvent::Finished { entry: self.leased.index, overhead_us, at: now() }
+        elapsed_us.saturating_sub(self.cases_us)
     }
 
     /// The first event.

@@ -46,6 +46,13 @@ def load(modules):
 def boot():
     control = take_control()
     hello = read_hello(control)
+    wire, others = hello["modules"][:1], hello["modules"][1:]
+    load(wire)
+    with sys.modules["_fleetest_wire"].no_garbage() as look_again:  # what is imported stays
+        start(control, hello, others, look_again)
+
+
+def start(control, hello, modules, look_again):
     try:
         import pytest
     except ModuleNotFoundError as error:
@@ -58,8 +65,8 @@ def boot():
         answer = {"t": "broken", "code": "framework_old", "message": pytest.__version__, "detail": sys.executable}
         os.write(control, json.dumps(answer).encode() + b"\n")
         return
-    load(hello["modules"])
-    sys.modules["_fleetest_zygote"].main(control, hello)
+    load(modules)
+    sys.modules["_fleetest_zygote"].main(control, hello, look_again)
 
 
 if __name__ == "__main__":

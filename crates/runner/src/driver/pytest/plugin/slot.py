@@ -16,7 +16,7 @@ import pytest
 
 from _fleetest_results import collect_result, names_of, result_of
 from _fleetest_units import is_named
-from _fleetest_wire import Lines, cut, send
+from _fleetest_wire import Lines, cut, no_garbage, send
 
 HIGH_FD = 210  # out of the way of tests that close "all" descriptors
 
@@ -71,6 +71,8 @@ class Slot:
             order = self.lines.next()
             if order is None or order["t"] == "end":
                 return
+            if order["t"] == "yield":  # came when nothing was left
+                continue
             with contextlib.suppress(OSError):
                 os.chdir(self.start_dir)
             cases, errors = self.collect(self.units.get(order["unit"]), order["unit"])
@@ -137,7 +139,8 @@ class Slot:
             return items
 
         session.perform_collect = perform_collect
-        config.hook.pytest_collection(session=session)
+        with no_garbage():  # nearly all of what collection makes lives on
+            config.hook.pytest_collection(session=session)
         return session.items
 
     def fresh_nodes(self, unit):
@@ -159,14 +162,19 @@ class Slot:
                 send(self.results, {"next": index})
             if careful and self.lines.next() is None:
                 return
-            follower = next((case for _, case in (cases[i] for i in picks[place + 1:place + 2])), None)
+            # Said before the last case runs, so that what its module shares is taken down under its name.
+            yielding = not careful and place > 0 and self.lines.waiting()
+            rest = [] if yielding else picks[place + 1:place + 2]
+            follower = next((case for _, case in (cases[i] for i in rest)), None)
             if not isinstance(follower, pytest.Item):
                 follower = self.boundary
             result = self.run_case(cases[index], follower)
             result["case"] = index
-            if not careful and place + 1 < len(picks):
-                result["next"] = picks[place + 1]
+            if not careful and rest:
+                result["next"] = rest[0]
             send(self.results, result)
+            if yielding:
+                return
 
     def run_case(self, case, follower):
         nodeid, what = case

@@ -1,6 +1,9 @@
-"""Lines of JSON over sockets, and texts cut to size."""
+"""Lines of JSON over sockets, texts cut to size, and a rest for the garbage collector."""
+import contextlib
+import gc
 import json
 import os
+import select
 
 TEXT_LIMIT_BYTES = 64 * 1024
 
@@ -24,6 +27,12 @@ class Lines:
     def __init__(self, fd):
         self.fd = fd
         self.rest = b""
+        self.poller = select.poll()
+        self.poller.register(fd, select.POLLIN)
+
+    def waiting(self):
+        """Whether the other side has said something, or hung up."""
+        return b"\n" in self.rest or bool(self.poller.poll(0))
 
     def next(self):
         """The next message, or None at the end of the stream."""
@@ -46,3 +55,21 @@ def cut(text):
     half = TEXT_LIMIT_BYTES // 2 - 32
     marker = "\n[... %d bytes cut ...]\n" % (len(raw) - 2 * half)
     return raw[:half].decode("utf-8", "ignore") + marker + raw[-half:].decode("utf-8", "ignore")
+
+
+@contextlib.contextmanager
+def no_garbage():
+    """Does not look for garbage until the block ends, or what it gives is called. Whether the collector is
+    switched on stays the project's choice, and so does its threshold if the project sets one meanwhile."""
+    before = gc.get_threshold()
+    never = (1 << 30,) + before[1:]
+    gc.set_threshold(*never)
+
+    def look_again():
+        if gc.get_threshold() == never:
+            gc.set_threshold(*before)
+
+    try:
+        yield look_again
+    finally:
+        look_again()

@@ -86,12 +86,13 @@ class Options:
 class Zygote:
     """Takes the place of pytest's own main loop."""
 
-    def __init__(self, control, hello, options):
+    def __init__(self, control, hello, options, look_again):
         self.control = control
         self.hello = hello
         self.options = options
         self.children = set()
         self.answered = False
+        self.look_again = look_again
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config):
@@ -126,8 +127,8 @@ class Zygote:
 
     def serve(self):
         """Waits for orders and for the ends of slots until the runner hangs up."""
-        gc.collect()
         gc.freeze()  # what is warm stays shared: collections in slots do not touch, and copy, these pages
+        self.look_again()
         self.orders = socket.socket(fileno=self.control)
         with wake_on_child() as wake:
             poller = select.poll()
@@ -279,9 +280,9 @@ def finish(session):
         traceback.print_exc()
 
 
-def main(control, hello):
+def main(control, hello, look_again):
     options = Options()
-    zygote = Zygote(control, hello, options)
+    zygote = Zygote(control, hello, options, look_again)
     arguments = hello["args"]
     sys.argv = ["pytest"] + arguments
     status = None
