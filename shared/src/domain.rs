@@ -3,12 +3,17 @@
 //! Time and ids are arguments. Nothing here performs an effect; state machines return the next state and
 //! say, as data, what should happen.
 
+pub mod access;
+pub mod audit;
 pub mod case;
 pub mod config;
 pub mod filter;
 pub mod id;
+pub mod key;
+pub mod origin;
 pub mod outcome;
 pub mod predict;
+pub mod project;
 pub mod proof;
 pub mod queue;
 pub mod render;

@@ -7,20 +7,24 @@
 
 pub mod abandon;
 pub mod aggregate;
+pub mod audit;
 pub mod cancel;
 mod chunks;
 pub mod entries;
 pub mod finish;
 pub mod heartbeat;
 mod history;
+pub mod key;
 pub mod launch;
 pub mod lease;
 pub mod logs;
 pub mod manifest;
 pub mod plan;
+pub mod project;
 pub mod recover;
 pub mod report;
 pub mod repository;
+pub mod runs;
 pub mod session;
 pub mod submit;
 pub mod sweep;

@@ -74,8 +74,25 @@ id128!(
     LeaseId, "lease_", "lease"
 );
 
+id128!(
+    /// One API key.
+    KeyId, "key_", "key"
+);
+id128!(
+    /// One entry of the audit log, or one delivery; a UUID of version 7.
+    EventId, "evt_", "event"
+);
+id128!(
+    /// One schedule.
+    ScheduleId, "sched_", "schedule"
+);
+id128!(
+    /// One uploaded source.
+    SourceId, "src_", "source"
+);
+
 /// A project's short name: lower-case letters, digits, `-`, `_` and `.`, at most 64 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct ProjectId(pub String);
 
 impl fmt::Display for ProjectId {

@@ -4,6 +4,7 @@
 //! run is the gravest of its jobs'.
 
 use super::id::{JobNo, RunId};
+use super::origin::{Figures, Origin};
 use super::queue::{Queue, Stopped};
 use super::shard::{Shard, ShardStatus};
 use super::spec::JobSpec;
@@ -28,6 +29,9 @@ pub enum RunStatus {
 pub struct Run {
     /// Id.
     pub id: RunId,
+    /// Where it came from.
+    #[serde(default)]
+    pub origin: Origin,
     /// Life-cycle place.
     pub status: RunStatus,
     /// When it was accepted.
@@ -45,6 +49,9 @@ pub struct Run {
     pub cancel: Option<Cause>,
     /// The verdict, once finished.
     pub judgement: Option<Judgement>,
+    /// What it came to, once finished.
+    #[serde(default)]
+    pub figures: Option<Figures>,
 }
 
 /// Life-cycle place of a job.

@@ -23,6 +23,13 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The time that an RFC 3339 text names, to the millisecond; `None` if it names none since 1970.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let time: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(time.as_millisecond()).ok().map(Self)
+    }
+
     /// RFC 3339 in UTC with milliseconds, as in `2026-11-21T09:00:00.000Z`.
     #[must_use]
     pub fn rfc3339(self) -> String {
@@ -47,6 +54,8 @@ mod tests {
     fn prints_rfc3339_with_milliseconds() {
         assert_eq!(Timestamp(0).rfc3339(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp(1_700_000_000_123).rfc3339(), "2023-11-14T22:13:20.123Z");
+        assert_eq!(Timestamp::parse("2023-11-14T23:13:20.123+01:00"), Some(Timestamp(1_700_000_000_123)));
+        assert_eq!((Timestamp::parse("yesterday"), Timestamp::parse("1960-01-01T00:00:00Z")), (None, None));
     }
 
     #[test]

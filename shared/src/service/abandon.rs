@@ -1,6 +1,6 @@
 //! Closing what a host that died has left open, and forgetting what is too old.
 
-use super::repository::{OPEN_RUNS, load_run, load_shards, partition};
+use super::repository::{Commit, OPEN_RUNS, load_run, load_shards, partition, row_key};
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::run::JobStatus;
@@ -67,6 +67,11 @@ impl Services {
     /// # Errors
     /// Port errors.
     pub async fn forget(&self, run: RunId) -> ServiceResult<()> {
+        if let Some(stored) = load_run(self.store.as_ref(), run, self.clock.now()).await? {
+            let mut commit = Commit::new();
+            commit.delete(row_key(&stored.value));
+            commit.perform(self.store.as_ref()).await?;
+        }
         loop {
             let page = self.store.query(&partition(run), "", None, COMMIT_LIMIT, self.clock.now()).await?;
             if page.documents.is_empty() {

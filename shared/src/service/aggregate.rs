@@ -3,9 +3,7 @@
 //! Every step is decided from what is stored, so it may be repeated by anybody at any time. A job's verdict is
 //! written once, with the version it was decided on; so is the run's.
 
-use super::repository::{
-    Commit, Stored, job_key, load_queue, load_run, load_shards, queue_key, run_key, shard_key,
-};
+use super::repository::{Commit, Stored, job_key, load_queue, load_run, load_shards, queue_key, shard_key};
 use super::submit::open_entry;
 use super::{ServiceResult, Services};
 use crate::domain::id::RunId;
@@ -183,11 +181,11 @@ impl Services {
             Some(cause) if jobs.is_empty() => Judgement::because(cause.clone()),
             _ => judge(&jobs, next.partial),
         });
-        self.write_reports(&next, &jobs).await?;
+        next.figures = Some(self.write_reports(&next, &jobs).await?);
         let mut commit = Commit::new();
         // The sweep goes on looking at it until no compute of it is left.
         let index = if self.at_rest(&jobs).await? { None } else { Some(open_entry(&next)) };
-        commit.put(run_key(id), Condition::Version(run.version), &next, index)?;
+        commit.put_run(Condition::Version(run.version), &next, index)?;
         match commit.perform(store).await {
             Ok(()) => {}
             // A cancel came in between, or someone else closed it: the next pass sees which.
@@ -218,7 +216,7 @@ impl Services {
             return Ok(());
         }
         let mut commit = Commit::new();
-        commit.put(run_key(id), Condition::Version(run.version), &run.value, None)?;
+        commit.put_run(Condition::Version(run.version), &run.value, None)?;
         match commit.perform(self.store.as_ref()).await {
             Ok(()) | Err(PortError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),

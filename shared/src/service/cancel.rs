@@ -1,6 +1,6 @@
 //! Someone wants a run to stop. Cancelling is a flag; the verdict is decided once, by `aggregate`.
 
-use super::repository::{Commit, load_run, run_key};
+use super::repository::{Commit, load_run};
 use super::submit::open_entry;
 use super::{DECISIONS, ServiceError, ServiceResult, Services};
 use crate::domain::id::RunId;
@@ -36,7 +36,7 @@ impl Services {
         }
         run.cancel = Some(cause.clone().fitted());
         let mut commit = Commit::new();
-        commit.put(run_key(id), Condition::Version(stored.version), &run, Some(open_entry(&run)))?;
+        commit.put_run(Condition::Version(stored.version), &run, Some(open_entry(&run)))?;
         Ok(commit.perform(self.store.as_ref()).await?)
     }
 }

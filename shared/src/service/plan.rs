@@ -1,6 +1,6 @@
 //! From what was asked to jobs and wanted shards, and from a manifest to an ordered queue.
 
-use super::repository::{Commit, Stored, job_key, load_run, run_key, shard_key};
+use super::repository::{Commit, Stored, job_key, load_run, shard_key};
 use super::submit::{load_spec, open_entry};
 use super::{ServiceResult, Services};
 use crate::domain::config::jobs;
@@ -29,6 +29,7 @@ impl Services {
         let partial = run.value.partial;
         match run.value.status {
             RunStatus::Finished => return Ok(()),
+            RunStatus::Queued if run.value.origin.parked && run.value.cancel.is_none() => return Ok(()),
             RunStatus::Queued => self.plan_jobs(run).await?,
             RunStatus::Running => {}
         }
@@ -68,7 +69,7 @@ impl Services {
         }
         next.status = RunStatus::Running;
         let mut commit = Commit::new();
-        commit.put(run_key(id), Condition::Version(run.version), &next, Some(open_entry(&next)))?;
+        commit.put_run(Condition::Version(run.version), &next, Some(open_entry(&next)))?;
         match commit.perform(self.store.as_ref()).await {
             // Someone else planned it, to the same jobs.
             Ok(()) | Err(PortError::Conflict { .. }) => Ok(()),

@@ -11,6 +11,7 @@ use super::repository::{load_leases, load_queue, load_run, load_shards};
 use super::submit::load_spec;
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::RunId;
+use crate::domain::origin::Figures;
 use crate::domain::outcome::Counts;
 use crate::domain::queue::Queue;
 use crate::domain::queue::lease::Lease;
@@ -48,7 +49,7 @@ pub(crate) fn report_key(run: RunId, name: &str) -> String {
 
 impl Services {
     /// Renders the reports of a run and learns from it. Doing it twice gives the same reports.
-    pub(crate) async fn write_reports(&self, run: &Run, jobs: &[Job]) -> ServiceResult<()> {
+    pub(crate) async fn write_reports(&self, run: &Run, jobs: &[Job]) -> ServiceResult<Figures> {
         let spec = load_spec(self, run.id).await?;
         let mut summary = self.summary(run, &spec, jobs).await?;
         let mut spool = Spool::new(run.id);
@@ -62,6 +63,7 @@ impl Services {
             }
         }
         spool.finish(self.blobs.as_ref()).await?;
+        let figures = figures(&summary);
         for job in &mut summary.jobs {
             job.spans.clear();
         }
@@ -72,7 +74,7 @@ impl Services {
             reason: error.to_string(),
         })?;
         self.blobs.put(&key, bytes).await?;
-        Ok(())
+        Ok(figures)
     }
 
     /// Hands a report out a piece at a time, however long it is.
@@ -289,6 +291,22 @@ impl<F: FnMut(&CaseRecord) + Send> Audience for Showing<'_, F> {
 
     async fn pause(&mut self, _: &dyn Blobs) -> ServiceResult<()> {
         Ok(())
+    }
+}
+
+/// The run in numbers.
+fn figures(summary: &RunSummary) -> Figures {
+    let mut frameworks: Vec<String> =
+        summary.jobs.iter().map(|job| job.framework.as_str().to_owned()).collect();
+    frameworks.sort_unstable();
+    frameworks.dedup();
+    let spans = summary.jobs.iter().flat_map(|job| &job.spans);
+    Figures {
+        counts: summary.counts,
+        started_at: summary.jobs.iter().filter_map(|job| job.started_at).min(),
+        busy_ms: spans.map(|span| span.ended_at.since_ms(span.started_at)).sum(),
+        launches: summary.jobs.iter().map(|job| job.launches).sum(),
+        frameworks,
     }
 }
 

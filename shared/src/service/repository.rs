@@ -3,7 +3,7 @@
 //! Everything of a run lives in the partition of the run. This is the only place that knows keys; the
 //! repositories are written once, for every adapter.
 
-use crate::domain::id::{JobNo, LeaseId, RunId, ShardAttempt};
+use crate::domain::id::{JobNo, LeaseId, ProjectId, RunId, ShardAttempt};
 use crate::domain::queue::Queue;
 use crate::domain::queue::lease::Lease;
 use crate::domain::run::{Job, Run};
@@ -12,6 +12,19 @@ use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Document, IndexEntry, Key, PortError, PortResult, Store, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// Partition of a project's own documents.
+#[must_use]
+pub fn project_partition(project: &ProjectId) -> String {
+    format!("project#{project}")
+}
+
+/// Key of a run's row in the list of its project, newest first.
+#[must_use]
+pub fn row_key(run: &Run) -> Key {
+    let age = u64::MAX - run.queued_at.0;
+    Key::new(project_partition(&run.origin.project), format!("run#{age:020}#{}", run.id))
+}
 
 /// Index of runs that are not finished.
 pub const OPEN_RUNS: &str = "open_runs";
@@ -207,6 +220,22 @@ impl Commit {
         let body = text(value, &key)?;
         self.writes.push(Write { key, condition, change: Change::Put { body, expires_at: None, index } });
         Ok(())
+    }
+
+    /// Writes a run, and its row in the list of its project.
+    pub(crate) fn put_run(
+        &mut self,
+        condition: Condition,
+        run: &Run,
+        index: Option<IndexEntry>,
+    ) -> PortResult<()> {
+        self.put(run_key(run.id), condition, run, index)?;
+        self.put(row_key(run), Condition::Any, run, None)
+    }
+
+    /// Removes a document, whatever it is.
+    pub(crate) fn delete(&mut self, key: Key) {
+        self.writes.push(Write { key, condition: Condition::Any, change: Change::Delete });
     }
 
     /// Demands that a document still has the version it was read with.

@@ -1,8 +1,9 @@
 //! A run is asked for: saved, then a wake.
 
-use super::repository::{Commit, OPEN_RUNS, load_run, run_key};
+use super::repository::{Commit, OPEN_RUNS, load_run};
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::RunId;
+use crate::domain::origin::Origin;
 use crate::domain::run::{Run, RunStatus};
 use crate::domain::spec::RunSpec;
 use crate::ports::{Condition, IndexEntry, PortError, Topic};
@@ -50,6 +51,14 @@ impl Services {
     /// # Errors
     /// As [`Services::submit`].
     pub async fn submit_as(&self, id: RunId, spec: &RunSpec) -> ServiceResult<RunId> {
+        self.submit_from(id, spec, Origin::of(spec)).await
+    }
+
+    /// Accepts a run under a chosen id with all that is known of where it came from.
+    ///
+    /// # Errors
+    /// As [`Services::submit`].
+    pub async fn submit_from(&self, id: RunId, spec: &RunSpec, origin: Origin) -> ServiceResult<RunId> {
         if spec.suites.is_empty() {
             return Err(ServiceError::Invalid("the run has no suite".to_owned()));
         }
@@ -59,6 +68,7 @@ impl Services {
         self.blobs.put(&key, body).await?;
         let run = Run {
             id,
+            origin,
             status: RunStatus::Queued,
             queued_at: now,
             deadline: now.plus_ms(spec.timeout_ms),
@@ -67,9 +77,10 @@ impl Services {
             partial: spec.is_partial(),
             cancel: None,
             judgement: None,
+            figures: None,
         };
         let mut commit = Commit::new();
-        commit.put(run_key(id), Condition::Absent, &run, Some(open_entry(&run)))?;
+        commit.put_run(Condition::Absent, &run, Some(open_entry(&run)))?;
         match commit.perform(self.store.as_ref()).await {
             Ok(()) | Err(PortError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),

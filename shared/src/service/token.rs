@@ -63,6 +63,23 @@ impl TokenKey {
         self.read("fls", token)
     }
 
+    /// A text that only this key can have made, for `purpose` alone: hexadecimal digits and a point.
+    #[must_use]
+    pub fn seal(&self, purpose: &str, text: &str) -> String {
+        let seal = self.mac(&format!("{purpose}\n{text}")).map(|mac| mac.finalize().into_bytes());
+        format!("{}.{}", hex::encode(text), seal.map(hex::encode).unwrap_or_default())
+    }
+
+    /// The text that was sealed for this purpose; `None` if it was not.
+    #[must_use]
+    pub fn unseal(&self, purpose: &str, sealed: &str) -> Option<String> {
+        let (text, seal) = sealed.split_once('.')?;
+        let text = String::from_utf8(hex::decode(text).ok()?).ok()?;
+        let mac = self.mac(&format!("{purpose}\n{text}"))?;
+        mac.verify_slice(&hex::decode(seal).ok()?).ok()?;
+        Some(text)
+    }
+
     fn sign(&self, kind: &str, id: ShardAttempt, nonce: &str) -> String {
         let claim = format!("{kind}.{}.{}.{}.{}.{nonce}", id.run, id.job, id.shard, id.attempt);
         let seal = self.mac(&claim).map(|mac| hex::encode(mac.finalize().into_bytes())).unwrap_or_default();
@@ -99,6 +116,18 @@ impl TokenKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_seal_is_good_for_its_purpose_alone() {
+        let key = TokenKey::new("k".repeat(64));
+        let sealed = key.seal("cursor runs", "run#1/ä");
+        assert_eq!(key.unseal("cursor runs", &sealed).as_deref(), Some("run#1/ä"));
+        assert_eq!(key.unseal("cursor keys", &sealed), None);
+        assert_eq!(TokenKey::new("j".repeat(64)).unseal("cursor runs", &sealed), None);
+        for broken in ["", ".", "zz.00", &sealed.replace('.', ""), &format!("00{sealed}")] {
+            assert_eq!(key.unseal("cursor runs", broken), None, "{broken}");
+        }
+    }
     use crate::domain::id::{JobNo, RunId};
 
     #[test]

@@ -11,6 +11,7 @@ const NOW: Timestamp = Timestamp(1_000);
 fn run() -> Run {
     Run {
         id: RunId(1),
+        origin: Origin::default(),
         status: RunStatus::Running,
         queued_at: NOW,
         deadline: NOW.plus_ms(1_000),
@@ -19,6 +20,7 @@ fn run() -> Run {
         cancel: None,
         partial: false,
         judgement: None,
+        figures: None,
     }
 }
 

@@ -1,0 +1,236 @@
+//! The only way from a request to the services: an argument that stands for a passed check.
+//!
+//! `Authorized<R, A>` says in a handler's signature what it works on (`R`) and what it is about to do (`A`). It is
+//! made by finding the resource and asking [`Principal::may`]; what a caller has no role in is not found, whether it
+//! exists or not.
+
+use super::identity;
+use super::problem::Problem;
+use super::request::RequestId;
+use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use shared::domain::access::{Action, Principal};
+use shared::domain::audit::Actor;
+use shared::domain::id::{ProjectId, RunId};
+use shared::domain::project::Project;
+use shared::domain::run::Run;
+use shared::service::Services;
+use shared::service::repository::Stored;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// State of the router. What it holds is private to this module: handlers get it from [`Authorized`].
+#[derive(Debug, Clone)]
+pub struct Api {
+    services: Arc<Services>,
+}
+
+impl Api {
+    /// The API over these services.
+    #[must_use]
+    pub fn new(services: Arc<Services>) -> Self {
+        Self { services }
+    }
+
+    pub(super) fn fresh_id(&self) -> u128 {
+        self.services.ids.uuid()
+    }
+}
+
+/// The named parts of a request's path.
+#[derive(Debug, Default)]
+pub struct PathParts(BTreeMap<String, String>);
+
+impl PathParts {
+    /// A part, read as what it must be.
+    ///
+    /// # Errors
+    /// 404 if it is no such thing: a path that cannot name anything names nothing.
+    pub fn read<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<T, Problem> {
+        let text = self.0.get(name).map(String::as_str).unwrap_or_default();
+        text.parse().map_err(|error: T::Err| Problem::not_found(error.to_string()))
+    }
+
+    /// The project's id.
+    ///
+    /// # Errors
+    /// 404 if it cannot be one.
+    pub fn project(&self) -> Result<ProjectId, Problem> {
+        let text = self.0.get("project").map(String::as_str).unwrap_or_default();
+        ProjectId::parse(text).map_err(Problem::not_found)
+    }
+}
+
+/// To whom a resource belongs.
+#[derive(Debug, Clone, Copy)]
+pub enum Owner<'a> {
+    /// A project.
+    Project(&'a ProjectId),
+    /// No project: the instance.
+    Instance,
+    /// Whoever asks: it shows nothing but what is the caller's own.
+    Caller,
+}
+
+/// What a request works on.
+pub trait Resource: Sized + Send {
+    /// Finds it by the request's path.
+    fn find(services: &Services, path: &PathParts) -> impl Future<Output = Result<Self, Problem>> + Send;
+    /// To whom it belongs.
+    fn owner(&self) -> Owner<'_>;
+}
+
+/// What a request is about to do.
+pub trait Intent: Send + 'static {
+    /// The action, by which roles and scopes are looked up.
+    const ACTION: Action;
+}
+
+macro_rules! intents {
+    ($($(#[$doc:meta])* $name:ident => $action:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name;
+        impl Intent for $name {
+            const ACTION: Action = Action::$action;
+        }
+    )*};
+}
+
+intents! {
+    /// Looks.
+    CanRead => Read;
+    /// Starts a run.
+    CanRun => Run;
+    /// Stops a run.
+    CanCancel => Cancel;
+    /// Lets a parked run begin.
+    CanApprove => Approve;
+    /// Imports results.
+    CanImport => Import;
+    /// Changes settings, schedules, notifications, webhooks.
+    CanConfigure => Configure;
+    /// Reads the audit log.
+    CanAudit => Audit;
+    /// Gives and takes rights.
+    CanGrant => Grant;
+    /// Makes and removes projects.
+    CanOperate => Operate;
+}
+
+/// A passed check.
+pub struct Authorized<R, I> {
+    /// What it was passed for.
+    pub resource: R,
+    /// Who passed it.
+    pub principal: Principal,
+    /// The same, for the audit log.
+    pub actor: Actor,
+    /// The parts of the path.
+    pub path: PathParts,
+    api: Api,
+    intent: PhantomData<fn() -> I>,
+}
+
+impl<R, I> fmt::Debug for Authorized<R, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorized").field("principal", &self.principal.subject).finish_non_exhaustive()
+    }
+}
+
+impl<R, I> Authorized<R, I> {
+    /// The services.
+    #[must_use]
+    pub fn services(&self) -> &Arc<Services> {
+        &self.api.services
+    }
+}
+
+impl<R: Resource, I: Intent> FromRequestParts<Api> for Authorized<R, I> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let principal = identity::principal(&api.services, &parts.headers).await?;
+        let path = path_parts(parts, api).await?;
+        let resource = R::find(&api.services, &path).await?;
+        match resource.owner() {
+            Owner::Project(project) => principal.may(I::ACTION, Some(project))?,
+            Owner::Instance => principal.may(I::ACTION, None)?,
+            Owner::Caller => {}
+        }
+        let actor = Actor {
+            subject: principal.subject.clone(),
+            address: parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_string()),
+            request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()),
+        };
+        Ok(Self { resource, principal, actor, path, api: api.clone(), intent: PhantomData })
+    }
+}
+
+async fn path_parts(parts: &mut Parts, api: &Api) -> Result<PathParts, Problem> {
+    let raw = RawPathParams::from_request_parts(parts, api)
+        .await
+        .map_err(|rejection| Problem::not_found(rejection.to_string()))?;
+    Ok(PathParts(raw.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+}
+
+/// What belongs to no project.
+#[derive(Debug)]
+pub struct Instance;
+
+impl Resource for Instance {
+    async fn find(_: &Services, _: &PathParts) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner::Instance
+    }
+}
+
+/// The caller itself, and what it has a role in.
+#[derive(Debug)]
+pub struct Myself;
+
+impl Resource for Myself {
+    async fn find(_: &Services, _: &PathParts) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner::Caller
+    }
+}
+
+/// The project that `{project}` in the path names.
+#[derive(Debug)]
+pub struct OneProject(pub Stored<Project>);
+
+impl Resource for OneProject {
+    async fn find(services: &Services, path: &PathParts) -> Result<Self, Problem> {
+        Ok(Self(services.project(&path.project()?).await?))
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner::Project(&self.0.value.id)
+    }
+}
+
+/// The run that `{run}` in the path names.
+#[derive(Debug)]
+pub struct OneRun(pub Stored<Run>);
+
+impl Resource for OneRun {
+    async fn find(services: &Services, path: &PathParts) -> Result<Self, Problem> {
+        Ok(Self(services.run(path.read::<RunId>("run")?).await?))
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner::Project(&self.0.value.origin.project)
+    }
+}

@@ -1,0 +1,103 @@
+//! `/v1/projects/{project}/runs` and `/v1/runs/{run}`.
+
+use crate::api::door::{Api, Authorized, CanCancel, CanRead, CanRun, OneProject, OneRun};
+use crate::api::extract::{Asked, Body};
+use crate::api::page::{self, Part};
+use crate::api::problem::Problem;
+use crate::api::wire::{CancelBody, NewRunBody, Page, ProblemBody, RunShown, StatusWord, VerdictWord};
+use axum::Json;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use shared::domain::id::RunId;
+use shared::domain::origin::Origin;
+use shared::domain::verdict::{Cause, CauseCode};
+use shared::service::runs::RunFilter;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+mod order;
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show)).routes(routes!(cancel))
+}
+
+/// Which runs.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// `queued`, `running` or `finished`.
+    status: Option<StatusWord>,
+    /// `passed`, `failed`, `errored`, `cancelled` or `timed_out`.
+    verdict: Option<VerdictWord>,
+    /// Branch.
+    branch: Option<String>,
+    /// Commit, or its beginning.
+    commit: Option<String>,
+}
+
+/// Runs of a project, newest first. A page may be short and still have a next one.
+#[utoipa::path(get, path = "/v1/projects/{project}/runs", tag = "runs",
+    params(("project" = String, Path), Part, Wanted),
+    responses((status = 200, body = Page<RunShown>), (status = "4XX", body = ProblemBody)))]
+async fn list(
+    door: Authorized<OneProject, CanRead>,
+    Asked(part): Asked<Part>,
+    Asked(wanted): Asked<Wanted>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let project = &door.resource.0.value.id;
+    let name = format!("runs {project}");
+    let after = part.after(&door, &name)?;
+    let Wanted { status, verdict, branch, commit } = wanted;
+    let filter =
+        RunFilter { status: status.map(Into::into), verdict: verdict.map(Into::into), branch, commit };
+    let listed = door.services().runs(project, &filter, after.as_deref(), part.limit()?).await?;
+    Ok(page::answer(&door, (&name, &uri), listed, RunShown::from))
+}
+
+/// Starts a run. When this answers, the run is safe: it will have a verdict.
+#[utoipa::path(post, path = "/v1/projects/{project}/runs", tag = "runs", params(("project" = String, Path)),
+    request_body = NewRunBody,
+    responses((status = 202, body = RunShown), (status = "4XX", body = ProblemBody)))]
+async fn create(
+    door: Authorized<OneProject, CanRun>,
+    Body(body): Body<NewRunBody>,
+) -> Result<Response, Problem> {
+    let spec = order::spec(&door.resource.0.value, &body)?;
+    let services = door.services();
+    let origin = Origin {
+        actor: door.actor.subject.clone(),
+        priority: body.priority,
+        pull_request: body.pull_request,
+        ..Origin::of(&spec)
+    };
+    let id = services.submit_from(RunId(services.ids.uuid()), &spec, origin).await?;
+    let run = RunShown::from(services.run(id).await?.value);
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/v1/runs/{id}"))], Json(run)).into_response())
+}
+
+/// A run.
+#[utoipa::path(get, path = "/v1/runs/{run}", tag = "runs", params(("run" = String, Path)),
+    responses((status = 200, body = RunShown), (status = "4XX", body = ProblemBody)))]
+async fn show(door: Authorized<OneRun, CanRead>) -> Json<RunShown> {
+    Json(door.resource.0.value.into())
+}
+
+/// Stops a run. Doing it again, or to a run that is over, changes nothing.
+#[utoipa::path(post, path = "/v1/runs/{run}/cancel", tag = "runs", params(("run" = String, Path)),
+    request_body = CancelBody,
+    responses((status = 202, body = RunShown), (status = "4XX", body = ProblemBody)))]
+async fn cancel(
+    door: Authorized<OneRun, CanCancel>,
+    Body(body): Body<CancelBody>,
+) -> Result<Response, Problem> {
+    let id = door.resource.0.value.id;
+    let by = format!("cancelled by {}", door.actor.subject);
+    let why = body.reason.map_or_else(|| by.clone(), |reason| format!("{by}: {}", order::short(&reason)));
+    door.services().cancel(id, Cause::new(CauseCode::CancelledByUser, why)).await?;
+    let run = RunShown::from(door.services().run(id).await?.value);
+    Ok((StatusCode::ACCEPTED, Json(run)).into_response())
+}

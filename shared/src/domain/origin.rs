@@ -1,0 +1,88 @@
+//! Where a run came from, and what it came to: what lists, trends and notifications need to know of it.
+
+use super::id::{ProjectId, RunId};
+use super::outcome::Counts;
+use super::spec::RunSpec;
+use super::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What made a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Trigger {
+    /// Someone's command or request.
+    #[default]
+    Request,
+    /// A schedule, at its nominal time.
+    Schedule {
+        /// Which.
+        schedule: String,
+        /// The time at which it was due.
+        due_at: Timestamp,
+    },
+    /// A forge's webhook.
+    Webhook {
+        /// Its event, as in `push`.
+        event: String,
+    },
+    /// Chosen or all cases of another run.
+    Rerun {
+        /// That run.
+        of: RunId,
+    },
+    /// Results that ran elsewhere.
+    Import,
+}
+
+/// Where a run came from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Origin {
+    /// The project.
+    pub project: ProjectId,
+    /// Commit, if known.
+    pub commit: Option<String>,
+    /// Branch, if known.
+    pub branch: Option<String>,
+    /// Number of the pull request, if it is for one.
+    pub pull_request: Option<u64>,
+    /// What made it.
+    pub trigger: Trigger,
+    /// Who made it, as in the audit log.
+    pub actor: String,
+    /// Runs with a higher number are started first.
+    pub priority: i32,
+    /// Names of the suites, as far as they are known.
+    pub suites: Vec<String>,
+    /// Whether it waits for someone's approval.
+    pub parked: bool,
+}
+
+impl Origin {
+    /// The origin of a run that someone asked for with this spec.
+    #[must_use]
+    pub fn of(spec: &RunSpec) -> Self {
+        Self {
+            project: spec.project.clone(),
+            commit: spec.commit.clone(),
+            branch: spec.branch.clone(),
+            suites: spec.suites.iter().map(|suite| suite.name.clone()).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// What a finished run came to, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Figures {
+    /// Cases by final outcome.
+    pub counts: Counts,
+    /// When its first runner came forward.
+    pub started_at: Option<Timestamp>,
+    /// Time that slots spent on entries, in milliseconds.
+    pub busy_ms: u64,
+    /// Starts of runners, relaunches included.
+    pub launches: u32,
+    /// The frameworks of its jobs, each once.
+    pub frameworks: Vec<String>,
+}
