@@ -134,3 +134,24 @@ fn colours_are_only_for_terminals() {
     assert!(!stage.run(&["."]).stderr.contains('\x1b'));
     assert!(stage.run(&["--color=always"]).stderr.contains('\x1b'));
 }
+
+#[test]
+fn an_option_of_the_project_that_is_ignored_is_told() {
+    let stage = Stage::with(&[
+        ("pytest.ini", "[pytest]\naddopts = -x\n"),
+        ("test_a.py", "def test_a():\n    assert False\n\ndef test_b():\n    pass\n"),
+    ]);
+    let ended = stage.run(&["--no-history", "--retries=0"]);
+    assert_eq!(ended.judged(1).run.counts.passed, 1);
+    ended.says(&["note: `-x/--maxfail` of the project's pytest options is ignored here"]);
+}
+
+#[test]
+fn a_long_file_that_nobody_knew_is_shared() {
+    let tests = "@pytest.mark.parametrize('n', range(60))\ndef test_n(n):\n    time.sleep(0.03)\n";
+    let stage = Stage::with(&[("test_long.py", &format!("import pytest, time\n\n{tests}"))]);
+    let ended = stage.run(&["--no-history", "--slots=3"]);
+    let account = ended.judged(0);
+    assert_eq!(account.run.counts.passed, 60);
+    assert!(lanes(account).len() > 1, "one lane did all the work of the only file");
+}

@@ -91,6 +91,12 @@ pub trait Driver: Send + Sync {
     /// `Broken` with the framework's own message.
     fn discover(&self) -> Result<Vec<DiscoveredUnit>, DriverError>;
 
+    /// What people should know of how the tests are run, as in options of the project that are ignored; after
+    /// `discover`.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Opens slot number `slot`, counted from 1; several may be open at once, each used by one thread.
     ///
     /// # Errors

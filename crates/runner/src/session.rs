@@ -193,7 +193,8 @@ impl Session {
     fn announce(&self, driver: &dyn Driver) -> Result<(), Cause> {
         let units = self.wanted(driver.discover().map_err(cause_of)?);
         let setup_ms = u64::try_from(self.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        match self.link.put_manifest(&ManifestRequest { units, setup_ms }) {
+        let notes = driver.notes();
+        match self.link.put_manifest(&ManifestRequest { units, setup_ms, notes }) {
             Ok(reply) if reply.digest == reply.yours => {}
             Ok(_) => self.outbox.log(
                 "runner",

@@ -92,6 +92,9 @@ pub struct JobSummary {
     pub not_run_units: u32,
     /// Cases left out by the project's configuration or by the run's filter.
     pub deselected: u64,
+    /// What people should know of how its tests were run, as in options that were ignored.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// First runner start.
     pub started_at: Option<Timestamp>,
     /// End.

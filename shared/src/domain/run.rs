@@ -80,6 +80,9 @@ pub struct ManifestInfo {
     pub predicted_ms: u64,
     /// Time the winner needed from session to manifest, in milliseconds.
     pub setup_ms: u64,
+    /// What people should know of how the tests are run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A job.

@@ -10,8 +10,14 @@ use crate::domain::id::digest_hex;
 use crate::domain::queue::{Policy, Queue};
 use crate::domain::run::{Job, JobStatus, ManifestInfo};
 use crate::domain::unit::DiscoveredUnit;
+use crate::domain::verdict::excerpt;
 use crate::ports::{Notice, Topic};
 use crate::wire::link::{ManifestReply, ManifestRequest};
+
+/// Notes that are kept of a runner…
+const NOTES: usize = 20;
+/// …each cut to so many bytes.
+const NOTE_BYTES: usize = 500;
 
 /// Digest of a manifest: the same units in the same order have the same digest.
 ///
@@ -81,6 +87,7 @@ impl Services {
             units: u32::try_from(request.units.len()).unwrap_or(u32::MAX),
             predicted_ms,
             setup_ms: request.setup_ms,
+            notes: request.notes.iter().take(NOTES).map(|note| excerpt(note, NOTE_BYTES)).collect(),
         });
         let mut commit = Commit::new();
         commit.check(shard_key(id.run, id.job, id.shard), shard.version);

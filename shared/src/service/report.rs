@@ -159,6 +159,7 @@ impl Services {
             counts: queue.as_ref().map(|queue| queue.counts).unwrap_or_default(),
             not_run_units: queue.as_ref().map_or(0, Queue::not_run),
             deselected: queue.as_ref().map_or(0, |queue| queue.deselected),
+            notes: job.manifest.as_ref().map(|manifest| manifest.notes.clone()).unwrap_or_default(),
             started_at: job.started_at,
             finished_at: job.finished_at,
             launches: shards

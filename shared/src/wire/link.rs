@@ -65,6 +65,9 @@ pub struct ManifestRequest {
     pub units: Vec<DiscoveredUnit>,
     /// Time from session to here (source, set-up, discovery), in milliseconds.
     pub setup_ms: u64,
+    /// What people should know of how the tests are run, as in options that are ignored.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// Answer to `PUT /manifest`.

@@ -208,7 +208,7 @@ impl Runner {
     }
 
     async fn put_manifest(&self) -> bool {
-        let request = ManifestRequest { units: self.suite.discovered(), setup_ms: 100 };
+        let request = ManifestRequest { units: self.suite.discovered(), setup_ms: 100, notes: Vec::new() };
         let caller = self.caller.clone();
         let answer = self
             .floor

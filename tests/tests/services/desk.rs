@@ -144,7 +144,7 @@ pub(crate) struct Batch {
 
 impl Hand<'_> {
     pub(crate) fn manifest(&self, units: &[DiscoveredUnit]) {
-        let request = ManifestRequest { units: units.to_vec(), setup_ms: 1 };
+        let request = ManifestRequest { units: units.to_vec(), setup_ms: 1, notes: Vec::new() };
         now(self.desk.services.put_manifest(&self.caller, &request)).unwrap();
     }
 

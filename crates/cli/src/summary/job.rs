@@ -21,6 +21,8 @@ pub(super) fn lines(ending: &Ending<'_>) -> Vec<Line> {
             lines.push(ending.fit(line(job)));
         }
         lines.extend(cause.into_iter().flat_map(|cause| block(ending, cause)));
+        let told = job.notes.iter().filter(|_| ending.detail > Detail::Quiet);
+        lines.extend(told.map(|note| note_line(job, note, jobs.len() > 1)));
     }
     // A run that failed before it had jobs, or for a reason that none of them has.
     if let Some(cause) = told_cause(&ending.summary.judgement)
@@ -50,6 +52,12 @@ fn line(job: &JobSummary) -> Line {
         _ => String::new(),
     };
     if counted.is_empty() { line } else { line.with(Tone::Faint, format!("  {counted}{took}")) }
+}
+
+/// What a driver has to say about how the tests were run.
+fn note_line(job: &JobSummary, note: &str, named: bool) -> Line {
+    let subject = if named { format!("{}: ", clean(&job.name)) } else { String::new() };
+    indented().with(Tone::Warn, "note: ").plain(format!("{subject}{}", clean(note)))
 }
 
 fn block(ending: &Ending<'_>, cause: &Cause) -> Vec<Line> {

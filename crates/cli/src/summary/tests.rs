@@ -68,6 +68,7 @@ fn job(n: u32, name: &str, judgement: Judgement, counts: Counts) -> JobSummary {
         counts,
         not_run_units: 0,
         deselected: 0,
+        notes: Vec::new(),
         started_at: Some(Timestamp(1_000)),
         finished_at: Some(Timestamp(42_000)),
         launches: 1,

@@ -55,6 +55,8 @@ struct Zygotes {
     current: Option<Arc<Zygote>>,
     started: Vec<Weak<Zygote>>,
     deaths: u32,
+    /// What the first one had to say about the project's options.
+    notes: Vec<String>,
 }
 
 impl PytestDriver {
@@ -78,15 +80,17 @@ impl Driver for PytestDriver {
         let (zygote, found) = self.shared.start_zygote()?;
         self.shared.zygotes().current = Some(zygote);
         (self.shared.ctx.log)("driver", &format!("{}, {} files\n", found.versions, found.units.len()));
-        for note in &found.notes {
-            (self.shared.ctx.log)("driver", &format!("{note}\n"));
-        }
+        self.shared.zygotes().notes = found.notes;
         let discovered = |key: String| {
             // Node ids begin at pytest's own root, which is nearly always where it runs.
             let size_bytes = std::fs::metadata(self.shared.ctx.root.join(&key)).map_or(0, |file| file.len());
             DiscoveredUnit { key, cases: None, divisible: true, size_bytes }
         };
         Ok(found.units.into_iter().map(discovered).collect())
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.shared.zygotes().notes.clone()
     }
 
     fn open_slot(&self, slot: u32) -> Result<Box<dyn Slot>, DriverError> {

@@ -56,6 +56,8 @@ struct JobRow<'a> {
     counts: &'a Counts,
     not_run_units: u32,
     deselected: u64,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
     started_at: Option<String>,
     finished_at: Option<String>,
     launches: u32,
@@ -184,6 +186,7 @@ fn job_row(job: &JobSummary) -> JobRow<'_> {
         counts: &job.counts,
         not_run_units: job.not_run_units,
         deselected: job.deselected,
+        notes: &job.notes,
         started_at: job.started_at.map(|t| t.rfc3339()),
         finished_at: job.finished_at.map(|t| t.rfc3339()),
         launches: job.launches,

@@ -38,6 +38,7 @@ NEUTRAL = (
     ("usepdb", "--pdb", False),
     ("trace", "--trace", False),
     ("cov_source", "--cov", []),
+    ("cov_fail_under", "--cov-fail-under", None),
     ("no_cov", "--cov", True),
 )
 # Plugins that write memory of this run into the project's cache when the session ends.
