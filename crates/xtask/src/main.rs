@@ -75,6 +75,18 @@ enum Measure {
         #[arg(long)]
         no_memory: bool,
     },
+    /// Requests per second and latencies of `fleetest serve`, beside handlers that do only the bare query or insert.
+    Api {
+        /// This program instead of a fresh release build.
+        #[arg(long)]
+        binary: Option<PathBuf>,
+        /// Print only; leave the page in `docs/` as it is.
+        #[arg(long)]
+        no_page: bool,
+        /// Passed on, as in `-- --seconds 2 --runs 100 --cases 100 --rounds 1 --hold 5`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Makespan beside its lower bound on recorded durations, replayed; runs nothing.
     Split,
 }
@@ -88,6 +100,9 @@ fn main() -> ExitCode {
         }
         Task::Bench { what: Measure::Run { only, rounds, binary, no_memory } } => {
             bench::command(&only, rounds, binary, no_memory)
+        }
+        Task::Bench { what: Measure::Api { binary, no_page, arguments } } => {
+            bench::api::command(binary, &arguments, !no_page)
         }
         Task::Bench { what: Measure::Split } => bench::split::command(),
     };

@@ -1,0 +1,120 @@
+//! The peer: an axum handler that does one SQLite query or insert, and nothing else.
+
+use anyhow::{Context as _, Result};
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use axum::{Router, body::Bytes};
+use rusqlite::{Connection, params};
+use std::net::SocketAddr;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+
+const PAGE: i64 = 50;
+
+/// Fills a database with as many runs and cases as the served instance has, of the same size.
+pub(crate) fn fill(file: &FilePath, run: &str, case: &str, runs: u32, cases: u32) -> Result<()> {
+    let mut connection = open(file)?;
+    connection.execute_batch(
+        "CREATE TABLE runs (sort TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+         CREATE TABLE cases (run INTEGER, no INTEGER, body TEXT NOT NULL, PRIMARY KEY (run, no)) WITHOUT ROWID;
+         CREATE TABLE chunks (no INTEGER PRIMARY KEY, body BLOB NOT NULL);",
+    )?;
+    let change = connection.transaction()?;
+    {
+        let mut row = change.prepare("INSERT INTO runs VALUES (?1, ?2)")?;
+        let mut one = change.prepare("INSERT INTO cases VALUES (?1, ?2, ?3)")?;
+        for number in 0..runs {
+            row.execute(params![format!("{number:08}"), run])?;
+            for place in 0..cases {
+                one.execute(params![number, place, case])?;
+            }
+        }
+    }
+    change.commit()?;
+    Ok(())
+}
+
+fn open(file: &FilePath) -> Result<Connection> {
+    let connection =
+        Connection::open(file).with_context(|| format!("could not open `{}`", file.display()))?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(connection)
+}
+
+struct Bare {
+    readers: Vec<Mutex<Connection>>,
+    writer: Mutex<Connection>,
+}
+
+type Shared = State<Arc<Bare>>;
+
+impl Bare {
+    fn read<T>(&self, ask: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, StatusCode> {
+        let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());
+        let first =
+            || self.readers.first().map(|reader| reader.lock().unwrap_or_else(PoisonError::into_inner));
+        let connection = free.or_else(first).ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
+        ask(&connection).or(Err(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+}
+
+fn json(text: String) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], text)
+}
+
+async fn runs(State(bare): Shared) -> Result<impl IntoResponse, StatusCode> {
+    bare.read(|connection| {
+        let mut found = connection.prepare_cached("SELECT body FROM runs ORDER BY sort LIMIT ?1")?;
+        let bodies: Vec<String> = found.query_map([PAGE], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(format!("{{\"items\":[{}]}}", bodies.join(",")))
+    })
+    .map(json)
+}
+
+async fn run(State(bare): Shared, Path(number): Path<u32>) -> Result<impl IntoResponse, StatusCode> {
+    bare.read(|connection| {
+        let mut found = connection.prepare_cached("SELECT body FROM runs WHERE sort = ?1")?;
+        found.query_row([format!("{number:08}")], |row| row.get::<_, String>(0))
+    })
+    .map(json)
+}
+
+async fn cases(State(bare): Shared, Path(number): Path<u32>) -> Result<impl IntoResponse, StatusCode> {
+    bare.read(|connection| {
+        let mut found =
+            connection.prepare_cached("SELECT body FROM cases WHERE run = ?1 ORDER BY no LIMIT ?2")?;
+        let bodies: Vec<String> =
+            found.query_map([i64::from(number), PAGE], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(format!("{{\"items\":[{}]}}", bodies.join(",")))
+    })
+    .map(json)
+}
+
+async fn insert(State(bare): Shared, body: Bytes) -> Result<StatusCode, StatusCode> {
+    let connection = bare.writer.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut statement = connection
+        .prepare_cached("INSERT INTO chunks (body) VALUES (?1)")
+        .or(Err(StatusCode::INTERNAL_SERVER_ERROR))?;
+    statement.execute([body.as_ref()]).or(Err(StatusCode::INTERNAL_SERVER_ERROR))?;
+    Ok(StatusCode::CREATED)
+}
+
+/// Serves until its parent is gone: standard input ends with it.
+pub(crate) async fn serve(file: PathBuf) -> Result<()> {
+    let readers = (0..4).map(|_| open(&file).map(Mutex::new)).collect::<Result<_>>()?;
+    let bare = Arc::new(Bare { readers, writer: Mutex::new(open(&file)?) });
+    let router = Router::new()
+        .route("/runs", get(runs).post(insert))
+        .route("/runs/{number}", get(run))
+        .route("/runs/{number}/cases", get(cases))
+        .route("/chunks", post(insert))
+        .with_state(bare);
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    super::announce(listener.local_addr()?);
+    axum::serve(listener, router).with_graceful_shutdown(super::parent_gone()).await?;
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Result chunks: the runner link over the embedded adapters in a process of its own, and runners that only report.
+
+use super::load::{Connection, request};
+use anyhow::{Context as _, Result, bail};
+use async_trait::async_trait;
+use embedded::files::FileBlobs;
+use embedded::queue::LocalQueue;
+use embedded::sqlite::SqliteStore;
+use embedded::system::{OsIds, SystemClock};
+use serde_json::{Value, json};
+use shared::domain::id::{ProjectId, RunId, ShardAttempt};
+use shared::domain::shard::Clocks;
+use shared::domain::spec::{Framework, RunSpec, Shards, Source, SuiteSpec};
+use shared::ports::{IdSource as _, LaunchOrder, Launcher, PortResult, RunnerState, Unobserved};
+use shared::service::token::TokenKey;
+use shared::service::{Services, Settings};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+
+/// Units of each run; each chunk brings the results of one.
+const UNITS: u32 = 20_000;
+/// Cases of each unit.
+const CASES: u32 = 50;
+
+/// A launcher that starts nothing: the load plays the runners.
+#[derive(Debug, Default)]
+struct Tokens(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Launcher for Tokens {
+    async fn launch(&self, order: &LaunchOrder) -> PortResult<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(order.bootstrap_token.clone());
+        Ok(order.shard.client_token())
+    }
+
+    async fn describe(&self, _: &ShardAttempt) -> PortResult<RunnerState> {
+        Ok(RunnerState::Running)
+    }
+
+    async fn stop(&self, _: &ShardAttempt) -> PortResult<()> {
+        Ok(())
+    }
+}
+
+/// Serves the link, with `runs` runs that wait for a runner each; prints their bootstrap tokens.
+pub(crate) async fn serve(folder: PathBuf, runs: u32) -> Result<()> {
+    let tokens = Arc::new(Tokens::default());
+    let services = Arc::new(services(&folder, Arc::clone(&tokens))?);
+    for _ in 0..runs {
+        let run = RunId(services.ids.uuid());
+        services.submit_as(run, &spec()).await?;
+        services.plan(run).await?;
+        services.launch(run).await?;
+    }
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let given = tokens.0.lock().unwrap_or_else(PoisonError::into_inner).join(" ");
+    super::announce(format!("{} {given}", listener.local_addr()?));
+    let router = http_api::link::router(services);
+    axum::serve(listener, router).with_graceful_shutdown(super::parent_gone()).await?;
+    Ok(())
+}
+
+fn services(folder: &Path, launcher: Arc<Tokens>) -> Result<Services> {
+    let clock = Arc::new(SystemClock::default());
+    // The receiving end of the wakes may go: nothing but the link is measured.
+    let (queue, _) = LocalQueue::new();
+    Ok(Services {
+        store: Arc::new(SqliteStore::open(&folder.join("state.db"), Arc::<SystemClock>::clone(&clock))?),
+        blobs: Arc::new(FileBlobs::open(folder.join("blobs"))?),
+        queue: Arc::new(queue),
+        launcher,
+        clock,
+        ids: Arc::new(OsIds),
+        observer: Arc::new(Unobserved),
+        settings: Settings {
+            clocks: Clocks::default(),
+            token_key: TokenKey::new(OsIds.secret()),
+            max_shards: 1,
+            batch_overhead_ms: 1_000_000,
+            version: "bench".to_owned(),
+            keep_history: false,
+        },
+    })
+}
+
+fn spec() -> RunSpec {
+    let suite = SuiteSpec { shards: Shards::Fixed(1), ..SuiteSpec::new("unit", Framework::Command) };
+    RunSpec {
+        project: ProjectId("bench".to_owned()),
+        source: Source::Directory { path: "/".to_owned() },
+        commit: None,
+        branch: None,
+        suites: vec![suite],
+        fail_fast: None,
+        filter: None,
+        chosen: Vec::new(),
+        timeout_ms: 3_600_000,
+    }
+}
+
+/// A runner with its session and its manifest put.
+pub(crate) struct Runner {
+    address: SocketAddr,
+    token: String,
+}
+
+impl Runner {
+    pub(crate) async fn enter(address: SocketAddr, bootstrap: &str, slots: usize) -> Result<Self> {
+        let mut connection = Connection::open(address).await?;
+        let body = json!({ "link_version": 1, "bootstrap_token": bootstrap, "boot_nonce": "bench-nonce", "slots": slots });
+        let session = call(&mut connection, "POST", "session", "none", &body).await?;
+        let token = session["session_token"].as_str().context("no session")?.to_owned();
+        let units: Vec<Value> =
+            (0..UNITS).map(|unit| json!({ "key": format!("tests/test_{unit}.py") })).collect();
+        call(&mut connection, "PUT", "manifest", &token, &json!({ "units": units, "setup_ms": 1 })).await?;
+        Ok(Self { address, token })
+    }
+
+    /// Works as slot `slot` until `until`; returns how long each chunk took to be accepted.
+    pub(crate) async fn report(&self, slot: usize, until: Instant) -> Result<Vec<Duration>> {
+        let mut connection = Connection::open(self.address).await?;
+        let (mut took, mut asked, mut finished) = (Vec::new(), 0, Value::Null);
+        loop {
+            asked += 1;
+            let ask = json!({ "request_id": format!("{slot}-{asked}"), "slot": slot, "finished": finished });
+            let lease = call(&mut connection, "POST", "lease", &self.token, &ask).await?;
+            let entries = lease["entries"].as_array().cloned().unwrap_or_default();
+            if entries.is_empty() {
+                bail!("the bench needs more units than {UNITS}: {lease}");
+            }
+            for (part, entry) in entries.iter().enumerate() {
+                let body = chunk(&lease, part, entry, slot);
+                let sent = Instant::now();
+                call(&mut connection, "POST", "results", &self.token, &body).await?;
+                took.push(sent.elapsed());
+                if Instant::now() >= until {
+                    return Ok(took);
+                }
+            }
+            let (id, epoch) = (&lease["lease"], &lease["epoch"]);
+            finished = json!({ "lease": id, "epoch": epoch, "part": entries.len(), "events": [] });
+        }
+    }
+}
+
+/// The results of one unit.
+fn chunk(lease: &Value, part: usize, entry: &Value, slot: usize) -> Value {
+    let (index, unit) = (&entry["index"], entry["unit"].as_str().unwrap_or_default());
+    let name = |case: u32| format!("{unit}::test_number_{case}");
+    let cases: Vec<String> = (0..CASES).map(name).collect();
+    let mut events = vec![
+        json!({ "event": "started", "entry": index, "slot": slot, "at": 1 }),
+        json!({ "event": "announced", "entry": index, "cases": cases, "deselected": 0 }),
+    ];
+    events.extend((0..CASES).map(|case| {
+        let result = json!({
+            "case": name(case), "class": unit, "name": format!("test_number_{case}"), "file": unit, "line": case,
+            "attempt": 1, "outcome": "passed", "started_at": 1, "duration_us": 1000, "slot": slot, "alone": false,
+            "failure": null, "reason": null, "output": "",
+        });
+        json!({ "event": "case", "entry": index, "result": result })
+    }));
+    events.push(json!({ "event": "finished", "entry": index, "overhead_us": 1, "at": 2 }));
+    json!({ "lease": lease["lease"], "epoch": lease["epoch"], "part": part, "events": events })
+}
+
+/// The bytes of a chunk, for the peer.
+pub(crate) fn sample() -> String {
+    let lease = json!({ "lease": format!("lease_{:032x}", 1), "epoch": 1 });
+    chunk(&lease, 0, &json!({ "index": 1, "unit": "tests/test_1.py" }), 1).to_string()
+}
+
+async fn call(
+    connection: &mut Connection,
+    method: &str,
+    name: &str,
+    token: &str,
+    body: &Value,
+) -> Result<Value> {
+    let text = request(method, &format!("/runner/v1/{name}"), token, &body.to_string());
+    let answer = connection.ask(&text).await?;
+    let said = String::from_utf8_lossy(&answer.body);
+    if answer.status >= 300 {
+        bail!("{name}: {} {said}", answer.status);
+    }
+    serde_json::from_str(&said).with_context(|| format!("{name}: {said}"))
+}
