@@ -2,6 +2,8 @@
 //!
 //! Identity comes from the verified session token only; nothing in a body says who is calling.
 
+mod turns;
+
 use crate::problem::LinkProblem;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
@@ -18,13 +20,20 @@ use shared::wire::link::{
     ResultsRequest, SessionReply, SessionRequest,
 };
 use std::sync::Arc;
+use turns::Turns;
 
 /// Room for the JSON around a chunk.
 const BODY_LIMIT_BYTES: usize = 2 * CHUNK_LIMIT_BYTES;
 /// A manifest may list the cases of every unit.
 const MANIFEST_LIMIT_BYTES: usize = 256 * 1024 * 1024;
 
-type Shared = State<Arc<Services>>;
+/// State of the link.
+struct Link {
+    services: Arc<Services>,
+    turns: Turns,
+}
+
+type Shared = State<Arc<Link>>;
 type Reply<T> = Result<Json<T>, LinkProblem>;
 
 /// The router of the link.
@@ -40,94 +49,97 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/finish", post(finish))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .route("/manifest", manifest)
-        .with_state(services);
+        .with_state(Arc::new(Link { services, turns: Turns::default() }));
     Router::new().nest(LINK_PREFIX, calls)
 }
 
 /// A caller with a valid session token.
 struct Runner(Caller);
 
-impl FromRequestParts<Arc<Services>> for Runner {
+impl FromRequestParts<Arc<Link>> for Runner {
     type Rejection = LinkProblem;
 
-    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, LinkProblem> {
+    async fn from_request_parts(parts: &mut Parts, link: &Arc<Link>) -> Result<Self, LinkProblem> {
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token =
             header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(LinkProblem::unauthorised)?;
-        Ok(Self(services.settings.token_key.read_session(token)?))
+        Ok(Self(link.services.settings.token_key.read_session(token)?))
     }
 }
 
 /// A JSON body whose refusal is a problem document.
 struct Body<T>(T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<Services>> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<Link>> for Body<T> {
     type Rejection = LinkProblem;
 
-    async fn from_request(request: Request, state: &Arc<Services>) -> Result<Self, LinkProblem> {
+    async fn from_request(request: Request, state: &Arc<Link>) -> Result<Self, LinkProblem> {
         let parsed: Result<Json<T>, JsonRejection> = Json::from_request(request, state).await;
         Ok(Self(parsed?.0))
     }
 }
 
-async fn session(State(services): Shared, Body(request): Body<SessionRequest>) -> Reply<SessionReply> {
-    Ok(Json(services.open_session(&request).await?))
+async fn session(State(link): Shared, Body(request): Body<SessionRequest>) -> Reply<SessionReply> {
+    Ok(Json(link.services.open_session(&request).await?))
 }
 
 async fn manifest(
-    State(services): Shared,
+    State(link): Shared,
     Runner(caller): Runner,
     Body(request): Body<ManifestRequest>,
 ) -> Reply<ManifestReply> {
-    Ok(Json(services.put_manifest(&caller, &request).await?))
+    Ok(Json(link.services.put_manifest(&caller, &request).await?))
 }
 
 async fn lease(
-    State(services): Shared,
+    State(link): Shared,
     Runner(caller): Runner,
     Body(request): Body<LeaseRequest>,
 ) -> Reply<LeaseReply> {
-    Ok(Json(services.lease(&caller, &request).await?))
+    let _turn = link.turns.take(&caller).await;
+    Ok(Json(link.services.lease(&caller, &request).await?))
 }
 
 async fn results(
-    State(services): Shared,
+    State(link): Shared,
     Runner(caller): Runner,
     Body(request): Body<ResultsRequest>,
 ) -> Reply<ResultsReply> {
-    Ok(Json(services.results(&caller, &request).await?))
+    let _turn = link.turns.take(&caller).await;
+    Ok(Json(link.services.results(&caller, &request).await?))
 }
 
 async fn heartbeat(
-    State(services): Shared,
+    State(link): Shared,
     Runner(caller): Runner,
     Body(_): Body<HeartbeatRequest>,
 ) -> Reply<HeartbeatReply> {
-    Ok(Json(services.heartbeat(&caller).await?))
+    Ok(Json(link.services.heartbeat(&caller).await?))
 }
 
 async fn logs(
-    State(services): Shared,
+    State(link): Shared,
     Runner(caller): Runner,
     Body(request): Body<LogRequest>,
 ) -> Reply<LogReply> {
-    Ok(Json(services.append_log(&caller, &request).await?))
+    Ok(Json(link.services.append_log(&caller, &request).await?))
 }
 
 async fn release(
-    State(services): Shared,
+    State(link): Shared,
     Runner(caller): Runner,
     Body(request): Body<ReleaseRequest>,
 ) -> Reply<Ack> {
-    services.release(&caller, &request).await?;
+    let _turn = link.turns.take(&caller).await;
+    link.services.release(&caller, &request).await?;
     Ok(Json(Ack {}))
 }
 
 async fn finish(
-    State(services): Shared,
+    State(link): Shared,
     Runner(caller): Runner,
     Body(request): Body<FinishRequest>,
 ) -> Reply<Ack> {
-    services.finish(&caller, &request).await?;
+    link.services.finish(&caller, &request).await?;
     Ok(Json(Ack {}))
 }

@@ -110,7 +110,7 @@ pub(crate) struct Runner {
 impl Runner {
     pub(crate) async fn enter(address: SocketAddr, bootstrap: &str, slots: usize) -> Result<Self> {
         let mut connection = Connection::open(address).await?;
-        let body = json!({ "link_version": 1, "bootstrap_token": bootstrap, "boot_nonce": "bench-nonce", "slots": slots });
+        let body = json!({ "link_version": 1, "bootstrap_token": bootstrap, "boot_nonce": "benchnonce", "slots": slots });
         let session = call(&mut connection, "POST", "session", "none", &body).await?;
         let token = session["session_token"].as_str().context("no session")?.to_owned();
         let units: Vec<Value> =
