@@ -15,7 +15,7 @@ mod chunks;
 pub mod entries;
 pub mod finish;
 pub mod heartbeat;
-pub mod history;
+mod history;
 pub mod jobs;
 pub mod key;
 pub mod launch;

@@ -13,7 +13,7 @@ mod paging;
 mod suite;
 
 pub use case::CaseStats;
-pub use notable::{NOTABLE_LIMIT, Notable, NotableCase};
+pub use notable::{NOTABLE_LIMIT, Notable, NotableCase, NotableKind};
 pub use paging::{PAGE_LIMIT_BYTES, page_of, pages_for, paginate};
 pub use suite::{KEEP_RUNS, SuiteHead, SuiteStats, UnitDetail, UnitPage, UnitStats};
 

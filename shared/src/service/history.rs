@@ -10,7 +10,7 @@ use crate::domain::predict::Details;
 use crate::domain::queue::lease::Lease;
 use crate::domain::run::Job;
 use crate::domain::statistics::{
-    KEEP_RUNS, Notable, NotableCase, SuiteHead, SuiteStats, UnitDetail, UnitPage,
+    KEEP_RUNS, Notable, NotableCase, NotableKind, SuiteHead, SuiteStats, UnitDetail, UnitPage,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::unit::UnitEvent;
@@ -176,30 +176,6 @@ impl Services {
     }
 }
 
-/// Lists of cases of note.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotableKind {
-    /// The flakiest.
-    Flaky,
-    /// The slowest.
-    Slow,
-    /// Those that broke lately.
-    Broken,
-}
-
-impl NotableKind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Flaky, Self::Slow, Self::Broken];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Flaky => "flaky",
-            Self::Slow => "slow",
-            Self::Broken => "broken",
-        }
-    }
-}
-
 fn notable_prefix(kind: NotableKind) -> String {
     format!("notable#{}#", kind.as_str())
 }
@@ -222,7 +198,7 @@ impl Services {
         Ok(Notable { flaky: next(), slow: next(), broken: next() })
     }
 
-    /// The cases of note of every job of a project, with the job's name; each job's in order.
+    /// The cases of note of every job of a project, with the job's name, the most notable first.
     ///
     /// # Errors
     /// Port errors.
@@ -244,9 +220,11 @@ impl Services {
             }
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(found),
+                None => break,
             }
         }
+        kind.sort(&mut found);
+        Ok(found)
     }
 }
 

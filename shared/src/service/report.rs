@@ -184,14 +184,26 @@ impl Services {
                 audience.pause(self.blobs.as_ref()).await?;
             }
         }
+        self.rest_records(pass, &history, (&mut observed, records), (summary, audience)).await?;
+        Ok((trusted && learn).then_some(observed))
+    }
+
+    /// Hands out what is complete only at the end of the job.
+    async fn rest_records(
+        &self,
+        pass: &Pass<'_>,
+        history: &SuiteStats,
+        (observed, records): (&mut Observed, Assembly<'_>),
+        (summary, audience): (&JobSummary, &mut dyn Audience),
+    ) -> ServiceResult<()> {
         for (number, record) in records.rest().into_iter().enumerate() {
-            self.observe(pass, &history, &mut observed, &record).await?;
+            self.observe(pass, history, observed, &record).await?;
             audience.record(summary, &record)?;
             if number % RECORDS_PER_PAUSE == 0 {
                 audience.pause(self.blobs.as_ref()).await?;
             }
         }
-        Ok((trusted && learn).then_some(observed))
+        Ok(())
     }
 
     /// The events of a part; the coordinator's own verdicts come after the last part of their lease.

@@ -1,6 +1,7 @@
 //! A run again: all of it, what failed in it, or chosen cases. It tests the same commit in the same way.
 
 use super::{ServiceError, ServiceResult, Services};
+use crate::domain::case::CaseId;
 use crate::domain::case_page::{CaseFilter, OutcomeWanted};
 use crate::domain::case_row::CaseRow;
 use crate::domain::id::{CaseKey, RunId};
@@ -8,7 +9,7 @@ use crate::domain::origin::{Origin, Trigger};
 use crate::domain::run::{Run, RunStatus};
 use crate::domain::spec::{ChosenUnit, RunSpec};
 use crate::service::submit::load_spec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Cases that one rerun may choose.
 pub const CHOSEN_LIMIT: usize = 50_000;
@@ -29,8 +30,8 @@ impl Services {
     /// Makes a new run out of a finished one. It inherits that nobody has approved it yet.
     ///
     /// # Errors
-    /// `Invalid` if the run is not over or there is nothing to run again, `NotFound` for a chosen case that it did not
-    /// have; port errors.
+    /// `Invalid` if the run is not over, if there is nothing to run again, or for a chosen case that it did not have;
+    /// port errors.
     pub async fn rerun(&self, run: &Run, again: &Again, actor: &str) -> ServiceResult<RunId> {
         if run.status != RunStatus::Finished {
             return Err(ServiceError::Invalid(format!("`{}` is not over; wait for it or cancel it", run.id)));
@@ -74,7 +75,17 @@ impl Services {
     async fn chosen_cases(&self, run: &Run, keys: &[CaseKey]) -> ServiceResult<Vec<ChosenUnit>> {
         let mut chosen = Chosen::default();
         for key in keys {
-            chosen.take(self.case(run, *key).await?.0)?;
+            let (row, _) = self.case(run, *key).await.map_err(|error| match error {
+                ServiceError::NotFound(_) => {
+                    ServiceError::Invalid(format!("`{key}` is no case of `{}`", run.id))
+                }
+                other @ (ServiceError::Port(_)
+                | ServiceError::Rejected(_)
+                | ServiceError::Shard(_)
+                | ServiceError::BadToken
+                | ServiceError::Invalid(_)) => other,
+            })?;
+            chosen.take(row)?;
         }
         Ok(chosen.units())
     }
@@ -83,7 +94,7 @@ impl Services {
 /// Cases by job and unit.
 #[derive(Debug, Default)]
 struct Chosen {
-    units: BTreeMap<(String, String), Vec<crate::domain::case::CaseId>>,
+    units: BTreeMap<(String, String), BTreeSet<CaseId>>,
     count: usize,
 }
 
@@ -94,15 +105,16 @@ impl Chosen {
             let what = format!("more than {CHOSEN_LIMIT} cases are to be run again (use `all`)");
             return Err(ServiceError::Invalid(what));
         }
-        let cases = self.units.entry((row.job_name, row.unit)).or_default();
-        if !cases.contains(&row.id) {
-            cases.push(row.id);
-        }
+        self.units.entry((row.job_name, row.unit)).or_default().insert(row.id);
         Ok(())
     }
 
     fn units(self) -> Vec<ChosenUnit> {
-        let unit = |((job, unit), cases)| ChosenUnit { job, unit, cases };
+        let unit = |((job, unit), cases): ((String, String), BTreeSet<CaseId>)| ChosenUnit {
+            job,
+            unit,
+            cases: cases.into_iter().collect(),
+        };
         self.units.into_iter().map(unit).collect()
     }
 }

@@ -138,6 +138,45 @@ fn fit(list: &mut Vec<NotableCase>) {
     list.truncate(NOTABLE_LIMIT);
 }
 
+/// Which list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotableKind {
+    /// The flakiest.
+    Flaky,
+    /// The slowest.
+    Slow,
+    /// Those that broke lately.
+    Broken,
+}
+
+impl NotableKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Flaky, Self::Slow, Self::Broken];
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Flaky => "flaky",
+            Self::Slow => "slow",
+            Self::Broken => "broken",
+        }
+    }
+
+    /// Puts the most notable first: lists of several jobs become one.
+    pub fn sort(self, cases: &mut [(String, NotableCase)]) {
+        cases.sort_by(|(job_a, a), (job_b, b)| {
+            let by_place = || (job_a, place(a)).cmp(&(job_b, place(b)));
+            match self {
+                Self::Flaky => b.flaky_score.total_cmp(&a.flaky_score),
+                Self::Slow => b.ewma_us.cmp(&a.ewma_us),
+                Self::Broken => b.since.cmp(&a.since),
+            }
+            .then_with(by_place)
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
