@@ -7,13 +7,16 @@
 
 pub mod abandon;
 pub mod aggregate;
+pub mod approve;
 pub mod audit;
 pub mod cancel;
+pub mod cases;
 mod chunks;
 pub mod entries;
 pub mod finish;
 pub mod heartbeat;
 mod history;
+pub mod jobs;
 pub mod key;
 pub mod launch;
 pub mod lease;
@@ -24,11 +27,13 @@ pub mod project;
 pub mod recover;
 pub mod report;
 pub mod repository;
+pub mod rerun;
 pub mod runs;
 pub mod session;
 pub mod submit;
 pub mod sweep;
 pub mod token;
+pub mod trends;
 
 use crate::domain::id::RunId;
 use crate::domain::queue::Rejected;

@@ -10,6 +10,7 @@ pub mod page;
 pub mod problem;
 mod request;
 pub mod resources;
+mod shelf;
 pub mod wire;
 
 use axum::Router;

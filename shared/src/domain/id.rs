@@ -91,6 +91,11 @@ id128!(
     SourceId, "src_", "source"
 );
 
+id128!(
+    /// One case of a project, the same in every run: derived from the names of its job and of itself.
+    CaseKey, "case_", "case"
+);
+
 /// A project's short name: lower-case letters, digits, `-`, `_` and `.`, at most 64 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct ProjectId(pub String);

@@ -5,6 +5,7 @@ use super::outcome::Counts;
 use super::spec::RunSpec;
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What made a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -81,6 +82,12 @@ pub struct Figures {
     pub started_at: Option<Timestamp>,
     /// Time that slots spent on entries, in milliseconds.
     pub busy_ms: u64,
+    /// The same by framework.
+    #[serde(default)]
+    pub busy_by_framework_ms: BTreeMap<String, u64>,
+    /// Time that the slots of its jobs were there for, in milliseconds: what it cost, by and large.
+    #[serde(default)]
+    pub slot_ms: u64,
     /// Starts of runners, relaunches included.
     pub launches: u32,
     /// The frameworks of its jobs, each once.

@@ -8,10 +8,12 @@
 //! that planning needs) and, per unit, pages of [`CaseStats`] (read only for units that are split, and by people).
 
 mod case;
+mod notable;
 mod paging;
 mod suite;
 
 pub use case::CaseStats;
+pub use notable::{NOTABLE_LIMIT, Notable, NotableCase, NotableKind};
 pub use paging::{PAGE_LIMIT_BYTES, page_of, pages_for, paginate};
 pub use suite::{KEEP_RUNS, SuiteHead, SuiteStats, UnitDetail, UnitPage, UnitStats};
 

@@ -3,13 +3,15 @@
 //! Predictions never decide what runs, so a history that is lost or stale costs time only; a conflict while
 //! writing it is resolved by whoever writes last.
 
-use super::repository::{Commit, load};
+use super::repository::{Commit, load, parse};
 use super::{ServiceResult, Services};
 use crate::domain::id::ProjectId;
 use crate::domain::predict::Details;
 use crate::domain::queue::lease::Lease;
 use crate::domain::run::Job;
-use crate::domain::statistics::{KEEP_RUNS, SuiteHead, SuiteStats, UnitDetail, UnitPage};
+use crate::domain::statistics::{
+    KEEP_RUNS, Notable, NotableCase, NotableKind, SuiteHead, SuiteStats, UnitDetail, UnitPage,
+};
 use crate::domain::time::Timestamp;
 use crate::domain::unit::UnitEvent;
 use crate::ports::{COMMIT_LIMIT, Condition, Key, PortError, PortResult, Store};
@@ -19,6 +21,8 @@ use std::collections::BTreeMap;
 
 /// Runs whose results cannot be learned twice; an aggregation that is older than so many runs is long dead.
 const LEARNED_KEPT: usize = 16;
+/// Lists of cases of note read at a time.
+const NOTABLE_JOBS: usize = 20;
 
 /// What a job's run showed.
 #[derive(Debug, Default)]
@@ -147,7 +151,12 @@ impl Services {
         history.observe_costs(observed.setup_ms, None);
         let run_no = history.head.run_no;
         let Observed { details, overheads_us, whole, .. } = observed;
+        let mut notable = self.notable_of(project, job).await?;
+        notable.renew(run, &details, whole);
         let mut pages = Pages::new(self.store.as_ref());
+        for (kind, list) in NotableKind::ALL.iter().zip([&notable.flaky, &notable.slow, &notable.broken]) {
+            pages.put(notable_key(project, job, *kind), list).await?;
+        }
         for (unit, mut detail) in details {
             if whole {
                 detail.age(run_no, KEEP_RUNS);
@@ -164,6 +173,58 @@ impl Services {
         pages.put(head_key(project, job), &head).await?;
         pages.finish().await?;
         Ok(())
+    }
+}
+
+fn notable_prefix(kind: NotableKind) -> String {
+    format!("notable#{}#", kind.as_str())
+}
+
+fn notable_key(project: &ProjectId, job: &str, kind: NotableKind) -> Key {
+    Key::new(history_partition(project), format!("{}{job}", notable_prefix(kind)))
+}
+
+impl Services {
+    async fn notable_of(&self, project: &ProjectId, job: &str) -> ServiceResult<Notable> {
+        let (now, store) = (self.clock.now(), self.store.as_ref());
+        let mut lists = Vec::new();
+        for kind in NotableKind::ALL {
+            let list: Option<Vec<NotableCase>> =
+                remembered(store, &notable_key(project, job, kind), now).await?;
+            lists.push(list.unwrap_or_default());
+        }
+        let mut lists = lists.into_iter();
+        let mut next = || lists.next().unwrap_or_default();
+        Ok(Notable { flaky: next(), slow: next(), broken: next() })
+    }
+
+    /// The cases of note of every job of a project, with the job's name, the most notable first.
+    ///
+    /// # Errors
+    /// Port errors.
+    pub async fn notable(
+        &self,
+        project: &ProjectId,
+        kind: NotableKind,
+    ) -> ServiceResult<Vec<(String, NotableCase)>> {
+        let now = self.clock.now();
+        let (partition, prefix) = (history_partition(project), notable_prefix(kind));
+        let mut found = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.query(&partition, &prefix, after.as_deref(), NOTABLE_JOBS, now).await?;
+            for document in &page.documents {
+                let job = document.key.sort.strip_prefix(&prefix).unwrap_or_default();
+                let list: Vec<NotableCase> = parse(document)?.value;
+                found.extend(list.into_iter().map(|case| (job.to_owned(), case)));
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        kind.sort(&mut found);
+        Ok(found)
     }
 }
 

@@ -1,9 +1,14 @@
 //! Logs of runners: append-only pieces by offset; what is stored is always a gap-free prefix.
 
+mod reading;
+
+pub use reading::{LogInfo, LogPart};
+
 use super::entries::job_folder;
 use super::repository::{Commit, load, partition};
 use super::token::Caller;
 use super::{DECISIONS, ServiceError, ServiceResult, Services};
+use crate::domain::id::ShardAttempt;
 use crate::ports::{Condition, Key};
 use crate::wire::link::{LogReply, LogRequest};
 use serde::{Deserialize, Serialize};
@@ -19,6 +24,19 @@ pub struct LogHead {
 
 /// Longest log of one stream; the rest is dropped and the log says so.
 pub const LOG_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
+
+fn log_name(writer: ShardAttempt, stream: &str) -> String {
+    format!("{:05}-{:05}-{stream}", writer.shard, writer.attempt)
+}
+
+fn log_key(writer: ShardAttempt, stream: &str) -> Key {
+    let name = log_name(writer, stream);
+    Key::new(partition(writer.run), format!("log#{:05}#{name}", writer.job.0))
+}
+
+fn log_folder(writer: ShardAttempt, stream: &str) -> String {
+    format!("{}/logs/{}", job_folder(writer.run, writer.job), log_name(writer, stream))
+}
 
 impl Services {
     /// Appends a piece. A piece that is there already is acknowledged, a piece after a gap is refused by telling the
@@ -44,8 +62,7 @@ impl Services {
         let now = self.clock.now();
         self.admit(caller, now).await?;
         let id = caller.id;
-        let name = format!("{:05}-{:05}-{}", id.shard, id.attempt, request.stream);
-        let key = Key::new(partition(id.run), format!("log#{:05}#{name}", id.job.0));
+        let key = log_key(id, &request.stream);
         let stored = load::<LogHead>(self.store.as_ref(), &key, now).await?;
         let condition = stored.as_ref().map_or(Condition::Absent, |head| Condition::Version(head.version));
         let mut head = stored.map(|head| head.value).unwrap_or_default();
@@ -55,7 +72,7 @@ impl Services {
         let bytes = request.text.clone().into_bytes();
         let room = head.length < LOG_LIMIT_BYTES;
         if room && !bytes.is_empty() {
-            let blob = format!("{}/logs/{name}/{:012}.log", job_folder(id.run, id.job), head.length);
+            let blob = format!("{}/{:012}.log", log_folder(id, &request.stream), head.length);
             head.length += bytes.len() as u64;
             self.blobs.put(&blob, bytes).await?;
         }

@@ -4,6 +4,8 @@
 //! and no report is ever whole in memory.
 
 mod assembly;
+pub(crate) mod pages;
+mod reading;
 mod spool;
 
 use super::history::Observed;
@@ -24,13 +26,15 @@ use crate::domain::verdict::{Judgement, Verdict};
 use crate::ports::{Blobs, PortError};
 use assembly::Assembly;
 use async_trait::async_trait;
+pub use reading::ReportSize;
+use reading::sizes_key;
 use spool::Spool;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Spans kept per job for the Gantt.
 const SPAN_LIMIT: usize = 4000;
-
-/// Report bytes in memory at a time.
-const PIECE_BYTES: u64 = 1024 * 1024;
+/// Records at the end of a job after which what has piled up is stored.
+const RECORDS_PER_PAUSE: usize = 200;
 
 /// Names of the reports of a run, under `runs/{run}/`.
 pub const REPORTS: [&str; 4] = ["report.json", "junit.xml", "ctrf.json", "report.html"];
@@ -75,29 +79,6 @@ impl Services {
         })?;
         self.blobs.put(&key, bytes).await?;
         Ok(figures)
-    }
-
-    /// Hands a report out a piece at a time, however long it is.
-    ///
-    /// # Errors
-    /// `NotFound` if the run has no such report; `Invalid` with the taker's own error; port errors.
-    pub async fn read_report(
-        &self,
-        run: RunId,
-        name: &str,
-        take: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
-    ) -> ServiceResult<()> {
-        let key = report_key(run, name);
-        let mut from = 0;
-        loop {
-            let bytes = self.blobs.fetch(&key, Some((from, from + PIECE_BYTES))).await?;
-            take(&bytes).map_err(|error| ServiceError::Invalid(error.to_string()))?;
-            let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            from = from.saturating_add(count);
-            if count < PIECE_BYTES {
-                return Ok(());
-            }
-        }
     }
 
     /// Shows every case record of a finished run.
@@ -204,15 +185,30 @@ impl Services {
                 audience.pause(self.blobs.as_ref()).await?;
             }
         }
-        for record in records.rest() {
-            self.observe(pass, &history, &mut observed, &record).await?;
-            audience.record(summary, &record)?;
-        }
+        self.rest_records(pass, &history, (&mut observed, records), (summary, audience)).await?;
         Ok((trusted && learn).then_some(observed))
     }
 
+    /// Hands out what is complete only at the end of the job.
+    async fn rest_records(
+        &self,
+        pass: &Pass<'_>,
+        history: &SuiteStats,
+        (observed, records): (&mut Observed, Assembly<'_>),
+        (summary, audience): (&JobSummary, &mut dyn Audience),
+    ) -> ServiceResult<()> {
+        for (number, record) in records.rest().into_iter().enumerate() {
+            self.observe(pass, history, observed, &record).await?;
+            audience.record(summary, &record)?;
+            if number % RECORDS_PER_PAUSE == 0 {
+                audience.pause(self.blobs.as_ref()).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// The events of a part; the coordinator's own verdicts come after the last part of their lease.
-    async fn part_events(&self, lease: &Lease, part: u32) -> ServiceResult<Vec<UnitEvent>> {
+    pub(super) async fn part_events(&self, lease: &Lease, part: u32) -> ServiceResult<Vec<UnitEvent>> {
         if part < lease.next_part {
             self.load_chunk(lease, part).await
         } else {
@@ -301,14 +297,30 @@ fn figures(summary: &RunSummary) -> Figures {
         summary.jobs.iter().map(|job| job.framework.as_str().to_owned()).collect();
     frameworks.sort_unstable();
     frameworks.dedup();
-    let spans = summary.jobs.iter().flat_map(|job| &job.spans);
+    let mut busy_by_framework_ms = BTreeMap::<String, u64>::new();
+    for job in &summary.jobs {
+        *busy_by_framework_ms.entry(job.framework.as_str().to_owned()).or_default() += busy_ms(job);
+    }
     Figures {
         counts: summary.counts,
         started_at: summary.jobs.iter().filter_map(|job| job.started_at).min(),
-        busy_ms: spans.map(|span| span.ended_at.since_ms(span.started_at)).sum(),
+        busy_ms: summary.jobs.iter().map(busy_ms).sum(),
+        busy_by_framework_ms,
+        slot_ms: summary.jobs.iter().map(slot_ms).sum(),
         launches: summary.jobs.iter().map(|job| job.launches).sum(),
         frameworks,
     }
+}
+
+fn busy_ms(job: &JobSummary) -> u64 {
+    job.spans.iter().map(|span| span.ended_at.since_ms(span.started_at)).sum()
+}
+
+/// How long the slots that did anything were there for, together.
+fn slot_ms(job: &JobSummary) -> u64 {
+    let slots: BTreeSet<(u32, u32)> = job.spans.iter().map(|span| (span.shard, span.slot)).collect();
+    let wall_ms = job.started_at.zip(job.finished_at).map_or(0, |(from, to)| to.since_ms(from));
+    wall_ms.saturating_mul(slots.len() as u64)
 }
 
 /// What the slots did when; of very many entries the longest.

@@ -3,6 +3,7 @@
 //! Everything of a run lives in the partition of the run. This is the only place that knows keys; the
 //! repositories are written once, for every adapter.
 
+use super::audit::Listed;
 use crate::domain::id::{JobNo, LeaseId, ProjectId, RunId, ShardAttempt};
 use crate::domain::queue::Queue;
 use crate::domain::queue::lease::Lease;
@@ -130,6 +131,20 @@ pub(crate) async fn load_all<T: DeserializeOwned>(
             None => return Ok(found),
         }
     }
+}
+
+/// A part of the typed documents of a partition whose sort key has the prefix.
+pub(crate) async fn load_part<T: DeserializeOwned>(
+    store: &dyn Store,
+    (partition, prefix): (&str, &str),
+    after: Option<&str>,
+    limit: usize,
+    now: Timestamp,
+) -> PortResult<Listed<T>> {
+    let page = store.query(partition, prefix, after, limit, now).await?;
+    let items =
+        page.documents.iter().map(|document| Ok(parse(document)?.value)).collect::<PortResult<_>>()?;
+    Ok(Listed { items, next: page.next })
 }
 
 /// The run.

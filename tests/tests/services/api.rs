@@ -2,18 +2,28 @@
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may panic")]
 
+mod case_lists;
+mod logs;
+mod reports;
+mod rerun;
 mod rights;
 mod runs;
+mod statistics;
 
-use crate::desk::{Desk, now};
+use crate::desk::{Desk, cases, now, spec, unit, whole};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
 use serde_json::{Value, json};
 use shared::domain::access::{Role, Scope};
 use shared::domain::audit::Actor;
-use shared::domain::id::ProjectId;
+use shared::domain::case::CaseId;
+use shared::domain::id::{ProjectId, RunId};
+use shared::domain::outcome::Outcome;
+use shared::domain::spec::{RunSpec, SuiteSpec};
+use shared::domain::unit::{DiscoveredUnit, LeasedEntry, UnitEvent};
 use shared::service::key::NewKey;
+use shared::wire::link::RunnerEnd;
 use std::sync::Arc;
 use tower::ServiceExt as _;
 
@@ -31,6 +41,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
+    pub(crate) text: String,
 }
 
 impl Answer {
@@ -47,6 +58,29 @@ impl Answer {
         assert_eq!(self.body["request_id"], self.headers["x-request-id"].to_str().unwrap());
         (self.status, self.body["code"].as_str().unwrap())
     }
+}
+
+/// What the n-th attempt at a case comes to.
+pub(crate) type Outcomes<'a> = dyn Fn(&str, u32) -> Outcome + 'a;
+
+/// What a runner says about an entry; each attempt prints which it is.
+pub(crate) fn said(leased: &LeasedEntry, units: &[(&str, usize)], outcome: &Outcomes<'_>) -> Vec<UnitEvent> {
+    let count = units.iter().find(|(name, _)| *name == leased.entry.unit).unwrap().1;
+    let attempt = leased.entry.attempt;
+    let found: Vec<_> =
+        cases(&leased.entry.unit, count).into_iter().map(|id| (outcome(&id.0, attempt), id)).collect();
+    let found: Vec<(CaseId, Outcome)> = found.into_iter().map(|(outcome, id)| (id, outcome)).collect();
+    let mut events = whole(leased, &found);
+    for event in &mut events {
+        if let UnitEvent::Case { result, .. } = event {
+            result.output = format!("attempt {attempt} at {}", result.case);
+            result
+                .failure
+                .iter_mut()
+                .for_each(|failure| failure.message = format!("{} is not 2", result.case));
+        }
+    }
+    events
 }
 
 impl Front {
@@ -83,6 +117,53 @@ impl Front {
         now(self.desk.services.create_key(&Actor::system(), new)).unwrap().1.reveal().to_owned()
     }
 
+    /// The router, for calls that wait.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Every item of a list, part by part.
+    pub(crate) fn all(&self, path: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next {
+            let part = self.get(&path);
+            let link = part.headers.get("link").map(|link| link.to_str().unwrap().to_owned());
+            items.extend(part.ok()["items"].as_array().unwrap().iter().cloned());
+            next = link.map(|link| link.split(['<', '>']).nth(1).unwrap().to_owned());
+        }
+        items
+    }
+
+    /// A run of the project with these suites, on its way.
+    pub(crate) fn start(&self, project: &str, suites: Vec<SuiteSpec>) -> RunId {
+        self.desk.clock.advance_ms(10);
+        let spec = RunSpec {
+            project: ProjectId(project.to_owned()),
+            commit: Some("c0ffee".to_owned()),
+            branch: Some("main".to_owned()),
+            ..spec(suites)
+        };
+        self.desk.submit(&spec)
+    }
+
+    /// Works on a job of a run until it is over: `units` are its units, `outcome` says what attempt `n` at a case
+    /// comes to.
+    pub(crate) fn play(&self, run: RunId, job: u32, units: &[(&str, usize)], outcome: &Outcomes<'_>) {
+        let mut hand = self.desk.runner_of(Some(run), (job, 1), 1);
+        let listed: Vec<DiscoveredUnit> = units.iter().map(|(name, _)| unit(name)).collect();
+        hand.manifest(&listed);
+        let mut finished = None;
+        while let Some(mut batch) = hand.lease(finished.take()) {
+            batch.last.events =
+                batch.entries.iter().flat_map(|leased| said(leased, units, outcome)).collect();
+            finished = Some(batch.last);
+        }
+        hand.finish(RunnerEnd::Done);
+        self.desk.sweep();
+        self.desk.sweep();
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.call("GET", path, Some(&self.admin), None)
     }
@@ -111,6 +192,7 @@ impl Front {
         let (parts, body) = response.into_parts();
         let bytes = now(to_bytes(body, usize::MAX)).unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body, text }
     }
 }

@@ -92,8 +92,15 @@ impl Desk {
 
     /// The runner of a launch that has just come forward.
     pub(crate) fn runner(&self, job: u32, shard: u32, slots: u32) -> Hand<'_> {
+        self.runner_of(None, (job, shard), slots)
+    }
+
+    /// The same, of a certain run.
+    pub(crate) fn runner_of(&self, run: Option<RunId>, (job, shard): (u32, u32), slots: u32) -> Hand<'_> {
         let orders = self.launcher.orders();
-        let wanted = |id: &ShardAttempt| id.job == JobNo(job) && id.shard == shard;
+        let wanted = |id: &ShardAttempt| {
+            id.job == JobNo(job) && id.shard == shard && run.is_none_or(|run| id.run == run)
+        };
         let order = orders
             .values()
             .filter(|order| wanted(&order.shard))

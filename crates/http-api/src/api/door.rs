@@ -33,8 +33,9 @@ pub struct Api {
 impl Api {
     /// The API over these services.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "the caller hands its share over")]
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services }
+        Self { services: Arc::new(super::shelf::with_shelf(&services)) }
     }
 
     pub(super) fn fresh_id(&self) -> u128 {

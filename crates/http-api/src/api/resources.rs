@@ -1,11 +1,20 @@
 //! The routes, one file per resource.
 
 mod audit;
+#[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
+mod cases;
 mod health;
+mod jobs;
 mod keys;
+#[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
+mod logs;
 mod projects;
+mod reports;
+mod rerun;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod runs;
+#[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
+mod statistics;
 
 use super::door::Api;
 use axum::http::header;
@@ -18,6 +27,12 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(health::routes())
         .merge(projects::routes())
         .merge(runs::routes())
+        .merge(rerun::routes())
+        .merge(jobs::routes())
+        .merge(cases::routes())
+        .merge(logs::routes())
+        .merge(reports::routes())
+        .merge(statistics::routes())
         .merge(keys::routes())
         .merge(audit::routes())
 }

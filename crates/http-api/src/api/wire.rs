@@ -2,15 +2,25 @@
 //!
 //! Input types refuse unknown fields; output types may grow, and their words may get company.
 
+mod case;
+mod job;
 mod key;
+mod log;
 mod project;
+mod report;
 mod run;
+mod trend;
 
+pub use case::{AttemptShown, CaseDetail, CaseHistory, CaseRunShown, CaseShown, FailureShown, OutcomeWord};
+pub use job::{JobShown, LeaseShown, ShardShown, SpanShown};
 pub use key::{KeyMade, KeyShown, NewKeyBody, RotateBody};
+pub use log::{LogShown, LogText};
 pub use project::{NewProjectBody, ProjectChange, ProjectShown, SettingsShown};
+pub use report::{AgainWord, ArtifactShown, CauseWord, ReportShown, RerunBody, media_type};
 pub use run::{
     CancelBody, CauseShown, CountsShown, NewRunBody, RunShown, StatusWord, TriggerShown, VerdictWord,
 };
+pub use trend::{DayShown, NotableShown, PercentilesShown, TrendsShown};
 
 use serde::{Deserialize, Serialize};
 use shared::domain::audit::AuditEntry;

@@ -164,10 +164,14 @@ impl UnitDetail {
         self.cases.retain(|_, case| case.last_seen >= oldest);
     }
 
-    fn summarise(&self, unit: &mut UnitStats) {
-        // Cases that neither of the unit's last two runs saw are gone or renamed: they cost nothing.
+    /// The cases that one of the unit's last two runs saw: others are gone or renamed.
+    pub fn live(&self) -> impl Iterator<Item = (&CaseId, &CaseStats)> {
         let seen = self.cases.values().map(|case| case.last_seen).max().unwrap_or(0);
-        let live = || self.cases.iter().filter(|(_, case)| case.last_seen.saturating_add(1) >= seen);
+        self.cases.iter().filter(move |(_, case)| case.last_seen.saturating_add(1) >= seen)
+    }
+
+    fn summarise(&self, unit: &mut UnitStats) {
+        let live = || self.live();
         unit.predicted_us = live().fold(0, |sum, (_, case)| sum.saturating_add(case.ewma_us));
         // Cases vary independently, so their spreads add as squares.
         unit.spread_us = live()
@@ -198,7 +202,8 @@ fn unit_bytes(key: &str, unit: &UnitStats) -> usize {
     escaped_bytes(key) + 150 + isolation
 }
 
-fn escaped_bytes(text: &str) -> usize {
+/// Upper bound of a text's JSON.
+pub(super) fn escaped_bytes(text: &str) -> usize {
     text.bytes().map(|b| if b < 0x20 { 6 } else { 1 + usize::from(matches!(b, b'"' | b'\\')) }).sum::<usize>()
         + 4
 }

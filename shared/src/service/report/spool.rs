@@ -3,7 +3,8 @@
 //! However long a report is, little more than a piece of it is in memory. Until it is joined nothing is visible
 //! under its name.
 
-use super::report_key;
+use super::pages::Pages;
+use super::{ReportSize, report_key, sizes_key};
 use crate::domain::id::RunId;
 use crate::domain::render::{Ctrf, Html, Json, Junit, Renderer};
 use crate::domain::report::{CaseRecord, JobSummary, RunSummary};
@@ -38,40 +39,56 @@ impl io::Write for Buffer {
 
 /// One report.
 struct Sheet {
+    name: String,
     key: String,
     renderer: Box<dyn Renderer + Send>,
     buffer: Buffer,
     pieces: Vec<String>,
+    stored: u64,
 }
 
-/// Every report of a run.
-pub(super) struct Spool(Vec<Sheet>);
+/// Every report of a run, and its pages of cases.
+pub(super) struct Spool {
+    run: RunId,
+    sheets: Vec<Sheet>,
+    pages: Pages,
+}
 
 impl Spool {
     pub(super) fn new(run: RunId) -> Self {
         let sheet = |name: &str, make: fn(Buffer) -> Box<dyn Renderer + Send>| {
             let buffer = Buffer::default();
             let renderer = make(buffer.clone());
-            Sheet { key: report_key(run, name), renderer, buffer, pieces: Vec::new() }
+            Sheet {
+                name: name.to_owned(),
+                key: report_key(run, name),
+                renderer,
+                buffer,
+                pieces: Vec::new(),
+                stored: 0,
+            }
         };
-        Self(vec![
+        let sheets = vec![
             sheet("report.json", |out| Box::new(Json::new(out))),
             sheet("junit.xml", |out| Box::new(Junit::new(out))),
             sheet("ctrf.json", |out| Box::new(Ctrf::new(out))),
             sheet("report.html", |out| Box::new(Html::new(out))),
-        ])
+        ];
+        Self { run, sheets, pages: Pages::new(run) }
     }
 
     pub(super) fn begin(&mut self, summary: &RunSummary) -> ServiceResult<()> {
+        self.pages.begin(summary);
         self.each(|renderer| renderer.begin(summary))
     }
 
     pub(super) fn case(&mut self, job: &JobSummary, record: &CaseRecord) -> ServiceResult<()> {
+        self.pages.case(job, record)?;
         self.each(|renderer| renderer.case(job, record))
     }
 
     fn each(&mut self, mut step: impl FnMut(&mut dyn Renderer) -> io::Result<()>) -> ServiceResult<()> {
-        for sheet in &mut self.0 {
+        for sheet in &mut self.sheets {
             step(sheet.renderer.as_mut()).map_err(|error| {
                 ServiceError::Invalid(format!("`{}` cannot be written: {error}", sheet.key))
             })?;
@@ -81,37 +98,48 @@ impl Spool {
 
     /// Stores what is long enough to be a piece.
     pub(super) async fn drain(&mut self, blobs: &dyn Blobs) -> ServiceResult<()> {
-        for sheet in &mut self.0 {
+        for sheet in &mut self.sheets {
             if sheet.buffer.bytes().len() >= WORTH_STORING_BYTES {
                 sheet.store_piece(blobs).await?;
             }
         }
-        Ok(())
+        Ok(self.pages.drain(blobs).await?)
     }
 
     /// Ends every report and makes it visible.
     pub(super) async fn finish(mut self, blobs: &dyn Blobs) -> ServiceResult<()> {
         self.each(|renderer| renderer.finish())?;
-        for mut sheet in self.0 {
-            if sheet.pieces.is_empty() {
-                let bytes = std::mem::take(&mut *sheet.buffer.bytes());
-                blobs.put(&sheet.key, bytes).await?;
-                continue;
-            }
-            sheet.store_piece(blobs).await?;
-            blobs.compose(&sheet.key, sheet.pieces.clone()).await?;
-            for piece in &sheet.pieces {
-                // A piece that stays is removed with the run.
-                drop(blobs.delete(piece).await);
-            }
+        let mut sizes = Vec::new();
+        for mut sheet in self.sheets {
+            sheet.finish(blobs).await?;
+            sizes.push(ReportSize { name: sheet.name, size_bytes: Some(sheet.stored) });
         }
-        Ok(())
+        self.pages.finish(blobs).await?;
+        let key = sizes_key(self.run);
+        let bytes = serde_json::to_vec(&sizes).map_err(|error| ServiceError::Invalid(error.to_string()))?;
+        Ok(blobs.put(&key, bytes).await?)
     }
 }
 
 impl Sheet {
+    async fn finish(&mut self, blobs: &dyn Blobs) -> Result<(), PortError> {
+        if self.pieces.is_empty() {
+            let bytes = std::mem::take(&mut *self.buffer.bytes());
+            self.stored = bytes.len() as u64;
+            return blobs.put(&self.key, bytes).await;
+        }
+        self.store_piece(blobs).await?;
+        blobs.compose(&self.key, self.pieces.clone()).await?;
+        for piece in &self.pieces {
+            // A piece that stays is removed with the run.
+            drop(blobs.delete(piece).await);
+        }
+        Ok(())
+    }
+
     async fn store_piece(&mut self, blobs: &dyn Blobs) -> Result<(), PortError> {
         let bytes = std::mem::take(&mut *self.buffer.bytes());
+        self.stored += bytes.len() as u64;
         let key = format!("{}.pieces/{:05}", self.key, self.pieces.len());
         blobs.put(&key, bytes).await?;
         self.pieces.push(key);

@@ -1,0 +1,86 @@
+//! Reports, artifacts and reruns on the wire.
+
+use serde::{Deserialize, Serialize};
+use shared::domain::id::RunId;
+use shared::service::report::ReportSize;
+use utoipa::ToSchema;
+
+/// Why something did not pass, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CauseWord {
+    /// Machine code or exception type.
+    pub kind: String,
+    /// A sentence, perhaps cut.
+    pub message: String,
+}
+
+/// A report of a run.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ReportShown {
+    /// Name.
+    #[schema(example = "junit.xml")]
+    pub name: String,
+    /// Media type.
+    pub media_type: String,
+    /// Path of the report.
+    pub path: String,
+    /// Length, if known.
+    pub size_bytes: Option<u64>,
+}
+
+/// The media type of a report, by its name.
+#[must_use]
+pub fn media_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("xml") => "application/xml",
+        Some("json") => "application/json",
+        Some(_) | None => "application/octet-stream",
+    }
+}
+
+impl ReportShown {
+    /// What is shown of a report.
+    #[must_use]
+    pub fn new(run: RunId, report: ReportSize) -> Self {
+        Self {
+            media_type: media_type(&report.name).to_owned(),
+            path: format!("/v1/runs/{run}/reports/{}", report.name),
+            name: report.name,
+            size_bytes: report.size_bytes,
+        }
+    }
+}
+
+/// A file kept from a run.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ArtifactShown {
+    /// Name.
+    pub name: String,
+    /// Length.
+    pub size_bytes: u64,
+}
+
+/// Which cases are to be run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgainWord {
+    /// Those that failed.
+    #[default]
+    Failed,
+    /// All.
+    All,
+    /// Those in `chosen`.
+    Chosen,
+}
+
+/// What is to be run again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RerunBody {
+    /// Which cases.
+    pub cases: AgainWord,
+    /// Keys of the chosen cases.
+    #[schema(max_items = 1000)]
+    pub chosen: Vec<String>,
+}

@@ -1,0 +1,151 @@
+//! A run's cases as pages of rows, their records beside them, and the tables that find a case by its key.
+//!
+//! What is written is bounded by the page and the table under construction, however many cases there are. The index
+//! is written last: a run without it has no pages.
+
+use crate::domain::case_page::{CaseIndex, PAGE_BYTES, PAGE_ROWS, PageRef, PageSummary, write_line};
+use crate::domain::case_row::CaseRow;
+use crate::domain::id::RunId;
+use crate::domain::key_table::KeyTable;
+use crate::domain::report::{CaseRecord, JobSummary, RunSummary};
+use crate::ports::{Blobs, PortError, PortResult};
+
+/// Blob of a run's index of pages.
+#[must_use]
+pub(crate) fn index_key(run: RunId) -> String {
+    format!("runs/{run}/cases/index.json")
+}
+
+/// Blob of a page's rows.
+#[must_use]
+pub(crate) fn rows_key(run: RunId, page: PageRef) -> String {
+    format!("runs/{run}/cases/{}.rows", page_name(page))
+}
+
+/// Blob of the records of a page.
+#[must_use]
+pub(crate) fn records_key(run: RunId, page: PageRef) -> String {
+    format!("runs/{run}/cases/{}.records", page_name(page))
+}
+
+/// Blob of the n-th table of keys, counted from 0.
+#[must_use]
+pub(crate) fn table_key(run: RunId, number: u32) -> String {
+    format!("runs/{run}/cases/keys-{number:05}")
+}
+
+fn page_name(page: PageRef) -> String {
+    format!("{}-{:05}", if page.failures { "failures" } else { "rest" }, page.number)
+}
+
+/// Pages of one kind on their way out.
+#[derive(Debug, Default)]
+struct Stream {
+    failures: bool,
+    done: Vec<PageSummary>,
+    open: PageSummary,
+    lines: Vec<u8>,
+    records: Vec<u8>,
+}
+
+impl Stream {
+    fn page(&self) -> PageRef {
+        PageRef { failures: self.failures, number: u32::try_from(self.done.len()).unwrap_or(u32::MAX) }
+    }
+
+    fn take(&mut self, row: &CaseRow, record: &CaseRecord) -> Result<(), serde_json::Error> {
+        let from = self.records.len() as u64;
+        serde_json::to_writer(&mut self.records, record)?;
+        let to = self.records.len() as u64;
+        self.records.push(b'\n');
+        self.open.note(row);
+        write_line(&mut self.lines, row, (from, to))
+    }
+
+    fn is_full(&self) -> bool {
+        self.open.rows() >= PAGE_ROWS || self.records.len() >= PAGE_BYTES
+    }
+
+    fn close(&mut self, run: RunId, ready: &mut Vec<(String, Vec<u8>)>) {
+        if self.open.rows() == 0 {
+            return;
+        }
+        let page = self.page();
+        ready.push((records_key(run, page), std::mem::take(&mut self.records)));
+        ready.push((rows_key(run, page), std::mem::take(&mut self.lines)));
+        self.done.push(std::mem::take(&mut self.open));
+    }
+}
+
+/// Every page of a run on its way out.
+#[derive(Debug)]
+pub(super) struct Pages {
+    run: RunId,
+    jobs: Vec<(u32, String)>,
+    failures: Stream,
+    rest: Stream,
+    table: KeyTable,
+    tables: u32,
+    ready: Vec<(String, Vec<u8>)>,
+}
+
+impl Pages {
+    pub(super) fn new(run: RunId) -> Self {
+        Self {
+            run,
+            jobs: Vec::new(),
+            failures: Stream { failures: true, ..Stream::default() },
+            rest: Stream::default(),
+            table: KeyTable::default(),
+            tables: 0,
+            ready: Vec::new(),
+        }
+    }
+
+    pub(super) fn begin(&mut self, summary: &RunSummary) {
+        self.jobs = summary.jobs.iter().map(|job| (job.job.0, job.name.clone())).collect();
+    }
+
+    pub(super) fn case(&mut self, job: &JobSummary, record: &CaseRecord) -> PortResult<()> {
+        let Some(row) = CaseRow::of(&job.name, record) else { return Ok(()) };
+        let stream = if row.outcome.is_failure() { &mut self.failures } else { &mut self.rest };
+        self.table.push(row.key, stream.page().code());
+        stream.take(&row, record).map_err(|error| corrupt(&row.id.0, &error))?;
+        if stream.is_full() {
+            stream.close(self.run, &mut self.ready);
+        }
+        if self.table.is_full() {
+            self.close_table();
+        }
+        Ok(())
+    }
+
+    fn close_table(&mut self) {
+        self.ready.push((table_key(self.run, self.tables), self.table.take()));
+        self.tables += 1;
+    }
+
+    /// Stores what is whole.
+    pub(super) async fn drain(&mut self, blobs: &dyn Blobs) -> PortResult<()> {
+        for (key, bytes) in self.ready.drain(..) {
+            blobs.put(&key, bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores the rest, and the index.
+    pub(super) async fn finish(mut self, blobs: &dyn Blobs) -> PortResult<()> {
+        self.failures.close(self.run, &mut self.ready);
+        self.rest.close(self.run, &mut self.ready);
+        self.close_table();
+        self.drain(blobs).await?;
+        let index = CaseIndex { jobs: self.jobs, failures: self.failures.done, rest: self.rest.done };
+        let key = index_key(self.run);
+        let bytes = serde_json::to_vec(&index).map_err(|error| corrupt(&key, &error))?;
+        blobs.put(&key, bytes).await
+    }
+}
+
+fn corrupt(subject: &str, error: &serde_json::Error) -> PortError {
+    PortError::Corrupt { port: "blobs", subject: subject.to_owned(), reason: error.to_string() }
+}
