@@ -19,6 +19,7 @@ pub mod launch;
 pub mod lease;
 pub mod logs;
 pub mod manifest;
+pub mod notify;
 pub mod plan;
 pub mod project;
 pub mod recover;
@@ -29,6 +30,7 @@ pub mod session;
 pub mod submit;
 pub mod sweep;
 pub mod token;
+pub mod webhook;
 
 use crate::domain::id::RunId;
 use crate::domain::queue::Rejected;
