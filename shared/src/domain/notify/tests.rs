@@ -73,7 +73,7 @@ fn each_occasion_is_heard_when_it_is_due_and_only_then() {
         let heard = told_events(&rule(&[on], &[]), &ended(verdict, previous));
         assert_eq!(heard, events, "{on:?} {verdict} after {previous:?}");
     }
-    let flaky = Ended { newly_flaky: true, ..ended(Verdict::Passed, None) };
+    let flaky = Ended { newly_flaky: true, ..ended(Passed, None) };
     assert_eq!(told_events(&rule(&[Occasion::NewFlaky], &[]), &flaky), [Event::NewlyFlaky]);
 }
 
@@ -256,7 +256,9 @@ fn story() -> Story {
     let mut counts = Counts::default();
     counts.announce(120);
     (0..116).for_each(|_| counts.settle(Outcome::Passed));
-    [Outcome::Failed, Outcome::Failed, Outcome::Crashed, Outcome::Skipped].map(|outcome| counts.settle(outcome));
+    for outcome in [Outcome::Failed, Outcome::Failed, Outcome::Crashed, Outcome::Skipped] {
+        counts.settle(outcome);
+    }
     counts.flaky = 1;
     let line = CaseLine {
         job: "unit".to_owned(),
