@@ -1,11 +1,14 @@
 //! The routes, one file per resource.
 
 mod audit;
+mod deliveries;
 mod health;
 mod keys;
+mod notifications;
 mod projects;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod runs;
+mod webhooks;
 
 use super::door::Api;
 use axum::http::header;
@@ -20,6 +23,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(runs::routes())
         .merge(keys::routes())
         .merge(audit::routes())
+        .merge(notifications::routes())
+        .merge(deliveries::routes())
+        .merge(webhooks::routes())
 }
 
 /// The description as JSON.

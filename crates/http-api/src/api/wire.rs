@@ -3,14 +3,21 @@
 //! Input types refuse unknown fields; output types may grow, and their words may get company.
 
 mod key;
+mod notification;
 mod project;
 mod run;
+mod webhook;
 
 pub use key::{KeyMade, KeyShown, NewKeyBody, RotateBody};
+pub use notification::{
+    AttemptShown, ChannelBody, ChannelShown, DeliveryShown, GithubReportWord, NewRuleBody, OccasionWord, RuleChange,
+    RuleMade, RuleShown,
+};
 pub use project::{NewProjectBody, ProjectChange, ProjectShown, SettingsShown};
 pub use run::{
     CancelBody, CauseShown, CountsShown, NewRunBody, RunShown, StatusWord, TriggerShown, VerdictWord,
 };
+pub use webhook::{SecretShown, SecretsShown, WebhookSecretBody, WebhookShown};
 
 use serde::{Deserialize, Serialize};
 use shared::domain::audit::AuditEntry;
