@@ -7,6 +7,7 @@ pub mod limits;
 
 use crate::domain::case::CaseResult;
 use crate::domain::id::{JobNo, RunId, ShardAttempt};
+use crate::domain::notify::parcel::{Answer, Parcel};
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -291,6 +292,19 @@ pub trait Launcher: Debug + Send + Sync {
     async fn describe(&self, shard: &ShardAttempt) -> PortResult<RunnerState>;
     /// Ends it.
     async fn stop(&self, shard: &ShardAttempt) -> PortResult<()>;
+}
+
+/// Sends what a channel is told.
+///
+/// One call is one attempt, over within a minute; nothing is tried again inside. A parcel may come more than once
+/// (the answer to an earlier attempt was lost), with the same id: receivers can tell, and sending it again is harmless.
+/// `Delivered` only if the receiver said that it took all of it. `Refused` only if the same parcel will never be taken:
+/// wrong address, no rights, a place that is not to be reached. Everything else is `Later`. A reason never holds
+/// secrets, nor anything of the receiver's answer but its status.
+#[async_trait]
+pub trait Notifier: Debug + Send + Sync {
+    /// Tries to send it.
+    async fn deliver(&self, parcel: &Parcel) -> Answer;
 }
 
 /// Tells the time.

@@ -22,6 +22,7 @@ pub mod launch;
 pub mod lease;
 pub mod logs;
 pub mod manifest;
+pub mod notify;
 pub mod plan;
 pub mod project;
 pub mod recover;
@@ -34,6 +35,7 @@ pub mod submit;
 pub mod sweep;
 pub mod token;
 pub mod trends;
+pub mod webhook;
 
 use crate::domain::id::RunId;
 use crate::domain::queue::Rejected;

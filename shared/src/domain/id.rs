@@ -87,6 +87,10 @@ id128!(
     ScheduleId, "sched_", "schedule"
 );
 id128!(
+    /// One rule of who is told what.
+    RuleId, "rule_", "rule"
+);
+id128!(
     /// One uploaded source.
     SourceId, "src_", "source"
 );

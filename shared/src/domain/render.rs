@@ -14,6 +14,7 @@ mod words;
 
 pub use ctrf::Ctrf;
 pub use html::Html;
+pub(in crate::domain) use html::Safe;
 pub use json::{Json, SCHEMA as JSON_SCHEMA};
 pub use junit::Junit;
 pub use words::{duration_text, number_text, one_line, printable, rerun_line};

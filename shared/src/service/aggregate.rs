@@ -186,6 +186,7 @@ impl Services {
         // The sweep goes on looking at it until no compute of it is left.
         let index = if self.at_rest(&jobs).await? { None } else { Some(open_entry(&next)) };
         commit.put_run(Condition::Version(run.version), &next, index)?;
+        self.remember_to_tell(&mut commit, &next).await?;
         match commit.perform(store).await {
             Ok(()) => {}
             // A cancel came in between, or someone else closed it: the next pass sees which.

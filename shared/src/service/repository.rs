@@ -237,6 +237,20 @@ impl Commit {
         Ok(())
     }
 
+    /// Writes a document that ends by itself.
+    pub(crate) fn put_until<T: Serialize>(
+        &mut self,
+        key: Key,
+        condition: Condition,
+        value: &T,
+        (index, expires_at): (Option<IndexEntry>, Timestamp),
+    ) -> PortResult<()> {
+        let body = text(value, &key)?;
+        let change = Change::Put { body, expires_at: Some(expires_at), index };
+        self.writes.push(Write { key, condition, change });
+        Ok(())
+    }
+
     /// Writes a run, and its row in the list of its project.
     pub(crate) fn put_run(
         &mut self,
@@ -251,6 +265,11 @@ impl Commit {
     /// Removes a document, whatever it is.
     pub(crate) fn delete(&mut self, key: Key) {
         self.writes.push(Write { key, condition: Condition::Any, change: Change::Delete });
+    }
+
+    /// Removes a document that must still have the version it was read with.
+    pub(crate) fn check_and_delete(&mut self, key: Key, version: u64) {
+        self.writes.push(Write { key, condition: Condition::Version(version), change: Change::Delete });
     }
 
     /// Demands that a document still has the version it was read with.

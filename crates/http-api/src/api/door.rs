@@ -4,6 +4,10 @@
 //! made by finding the resource and asking [`Principal::may`]; what a caller has no role in is not found, whether it
 //! exists or not.
 
+mod signed;
+
+pub use signed::Signed;
+
 use super::identity;
 use super::problem::Problem;
 use super::request::RequestId;

@@ -3,11 +3,13 @@
 mod audit;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod cases;
+mod deliveries;
 mod health;
 mod jobs;
 mod keys;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod logs;
+mod notifications;
 mod projects;
 mod reports;
 mod rerun;
@@ -15,6 +17,7 @@ mod rerun;
 mod runs;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod statistics;
+mod webhooks;
 
 use super::door::Api;
 use axum::http::header;
@@ -35,6 +38,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(statistics::routes())
         .merge(keys::routes())
         .merge(audit::routes())
+        .merge(notifications::routes())
+        .merge(deliveries::routes())
+        .merge(webhooks::routes())
 }
 
 /// The description as JSON.

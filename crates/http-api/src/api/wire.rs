@@ -6,21 +6,28 @@ mod case;
 mod job;
 mod key;
 mod log;
+mod notification;
 mod project;
 mod report;
 mod run;
 mod trend;
+mod webhook;
 
 pub use case::{AttemptShown, CaseDetail, CaseHistory, CaseRunShown, CaseShown, FailureShown, OutcomeWord};
 pub use job::{JobShown, LeaseShown, ShardShown, SpanShown};
 pub use key::{KeyMade, KeyShown, NewKeyBody, RotateBody};
 pub use log::{LogShown, LogText};
+pub use notification::{
+    AttemptShown, ChannelBody, ChannelShown, DeliveryShown, GithubReportWord, NewRuleBody, OccasionWord, RuleChange,
+    RuleMade, RuleShown,
+};
 pub use project::{NewProjectBody, ProjectChange, ProjectShown, SettingsShown};
 pub use report::{AgainWord, ArtifactShown, CauseWord, ReportShown, RerunBody, media_type};
 pub use run::{
     CancelBody, CauseShown, CountsShown, NewRunBody, RunShown, StatusWord, TriggerShown, VerdictWord,
 };
 pub use trend::{DayShown, NotableShown, PercentilesShown, TrendsShown};
+pub use webhook::{SecretShown, SecretsShown, WebhookSecretBody, WebhookShown};
 
 use serde::{Deserialize, Serialize};
 use shared::domain::audit::AuditEntry;

@@ -33,6 +33,12 @@ pub(super) const LAYERS: &[Layer] = &[
         never_below: &["aws-*", "axum"],
     },
     Layer {
+        name: "notify",
+        may_use: &["shared"],
+        tests_may_use: &["testkit"],
+        never_below: &["aws-*", "rusqlite", "axum", "ureq"],
+    },
+    Layer {
         name: "aws",
         may_use: &["shared"],
         tests_may_use: &["testkit"],
@@ -46,7 +52,7 @@ pub(super) const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "cli",
-        may_use: &["shared", "http-api", "embedded", "runner"],
+        may_use: &["shared", "http-api", "embedded", "notify", "runner"],
         tests_may_use: &["testkit"],
         never_below: &["aws-*"],
     },
@@ -59,7 +65,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "testkit",
         may_use: &["shared"],
-        tests_may_use: &["cli", "embedded", "http-api", "runner"],
+        tests_may_use: &["cli", "embedded", "http-api", "notify", "runner"],
         never_below: &["aws-*", "rusqlite", "axum"],
     },
     Layer { name: "xtask", may_use: &["shared"], tests_may_use: &[], never_below: &["tokio", "hyper"] },
@@ -68,6 +74,7 @@ pub(super) const LAYERS: &[Layer] = &[
 /// The only foreign crates that `shared` may name: small, pure, no I/O.
 pub(super) const SHARED_MAY_USE: &[&str] = &[
     "async-trait",
+    "base64",
     "hex",
     "hmac",
     "jiff",

@@ -12,6 +12,8 @@ mod page;
 mod parts;
 mod rows;
 
+pub(in crate::domain) use escape::Safe;
+
 use super::Renderer;
 use crate::domain::id::JobNo;
 use crate::domain::report::{CaseRecord, JobSummary, RunSummary};

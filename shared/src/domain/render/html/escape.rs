@@ -4,7 +4,7 @@ use super::super::words::printable;
 use std::fmt;
 
 /// Text that is safe between tags and inside quoted attributes.
-pub(super) struct Safe<'a>(pub(super) &'a str);
+pub(in crate::domain) struct Safe<'a>(pub(in crate::domain) &'a str);
 
 impl fmt::Display for Safe<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

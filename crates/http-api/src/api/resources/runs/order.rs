@@ -19,7 +19,7 @@ pub(super) fn short(text: &str) -> String {
 ///
 /// # Errors
 /// 422 at the part of the body that is wrong.
-pub(super) fn spec(project: &Project, body: &NewRunBody) -> Result<RunSpec, Problem> {
+pub(in crate::api) fn spec(project: &Project, body: &NewRunBody) -> Result<RunSpec, Problem> {
     let text = body.config.as_deref().or(project.config.as_deref());
     let config = text
         .map(|text| config::parse("fleetest.toml", text, None))
