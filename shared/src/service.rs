@@ -10,6 +10,7 @@ pub mod aggregate;
 pub mod audit;
 pub mod cancel;
 mod chunks;
+pub mod dispatch;
 pub mod entries;
 pub mod finish;
 pub mod heartbeat;
@@ -24,9 +25,12 @@ pub mod project;
 pub mod recover;
 pub mod report;
 pub mod repository;
+pub mod resume;
+pub mod retain;
 pub mod runs;
 pub mod session;
 pub mod submit;
+mod supersede;
 pub mod sweep;
 pub mod token;
 
@@ -54,6 +58,8 @@ pub struct Settings {
     pub version: String,
     /// Whether results become history.
     pub keep_history: bool,
+    /// Slots of all runners together, given out by `dispatch`; `None` = the launcher alone says when there is room.
+    pub slots: Option<u32>,
 }
 
 /// The use-cases and what they stand on.

@@ -236,6 +236,7 @@ fn settings(keep_history: bool) -> Settings {
         batch_overhead_ms: 2,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         keep_history,
+        slots: None,
     }
 }
 
