@@ -121,7 +121,7 @@ struct Runner {
 type Runners = BTreeMap<String, Runner>;
 
 /// Ended runners that are remembered; an older one is as unknown as one that never was.
-const REMEMBERED: usize = 4_096;
+const REMEMBERED: usize = 512;
 
 #[derive(Debug)]
 struct Shared {

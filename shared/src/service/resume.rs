@@ -24,6 +24,18 @@ impl Services {
         Ok(lost)
     }
 
+    /// How many runs have no verdict yet.
+    ///
+    /// # Errors
+    /// Port errors.
+    pub async fn unfinished(&self) -> ServiceResult<usize> {
+        let mut open = 0;
+        for run in self.open_runs("~").await? {
+            open += usize::from(!self.is_over(run).await?);
+        }
+        Ok(open)
+    }
+
     async fn resume_run(&self, run: RunId) -> ServiceResult<usize> {
         let now = self.clock.now();
         let shards: Vec<Stored<Shard>> =
