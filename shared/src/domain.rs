@@ -4,6 +4,7 @@
 //! say, as data, what should happen.
 
 pub mod access;
+pub mod admit;
 pub mod audit;
 pub mod case;
 pub mod case_page;
@@ -22,6 +23,7 @@ pub mod proof;
 pub mod queue;
 pub mod render;
 pub mod report;
+pub mod retain;
 pub mod run;
 pub mod secret;
 pub mod shard;

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod cancel;
 pub mod cases;
 mod chunks;
+pub mod dispatch;
 pub mod entries;
 pub mod finish;
 pub mod heartbeat;
@@ -29,9 +30,12 @@ pub mod recover;
 pub mod report;
 pub mod repository;
 pub mod rerun;
+pub mod resume;
+pub mod retain;
 pub mod runs;
 pub mod session;
 pub mod submit;
+mod supersede;
 pub mod sweep;
 pub mod token;
 pub mod trends;
@@ -61,6 +65,8 @@ pub struct Settings {
     pub version: String,
     /// Whether results become history.
     pub keep_history: bool,
+    /// Slots of all runners together, given out by `dispatch`; `None` = the launcher alone says when there is room.
+    pub slots: Option<u32>,
 }
 
 /// The use-cases and what they stand on.

@@ -5,6 +5,7 @@
 
 pub mod duration;
 pub mod reports;
+pub mod serve;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use reports::JsonTarget;
@@ -35,6 +36,15 @@ pub enum Command {
     /// Suites come from fleetest.toml, or are detected. Results and timings are kept in .fleetest/ of the project
     /// (git ignores it), and the next run is planned from them.
     Run(Box<RunArgs>),
+    /// Serve the API and run the tests of many projects
+    ///
+    /// One process keeps everything in one folder and runs tests as processes of this machine. The first start prints
+    /// an admin key. After a restart, also an unwanted one, it goes on where it was.
+    Serve(serve::ServeArgs),
+    /// Write everything that a server keeps to one file, while it serves
+    Backup(serve::BackupArgs),
+    /// Fill an empty folder from a backup
+    Restore(serve::RestoreArgs),
     /// Be a runner of a run that another fleetest process owns.
     #[command(name = "__runner", hide = true, disable_help_flag = true)]
     Runner(RunnerArgs),
@@ -174,10 +184,8 @@ mod tests {
 
     fn run(args: &[&str]) -> Result<RunArgs, clap::Error> {
         let cli = Cli::try_parse_from(["fleetest", "run"].iter().chain(args))?;
-        match cli.command {
-            Command::Run(run) => Ok(*run),
-            Command::Runner(_) => panic!("not a run"),
-        }
+        let Command::Run(run) = cli.command else { panic!("not a run") };
+        Ok(*run)
     }
 
     fn long_help(path: &[&str]) -> String {
@@ -270,5 +278,12 @@ mod tests {
     #[test]
     fn help_of_run() {
         insta::assert_snapshot!(long_help(&["run"]));
+    }
+
+    #[test]
+    fn help_of_keeping_a_server() {
+        insta::assert_snapshot!(
+            ["serve", "backup", "restore"].map(|name| long_help(&[name])).join("\n---\n")
+        );
     }
 }

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub struct Config {
     /// Where the user's programs keep their state (`$XDG_STATE_HOME`, else `~/.local/state`), if known.
     pub state_home: Option<PathBuf>,
+    /// Where the user's programs keep what is theirs (`$XDG_DATA_HOME`, else `~/.local/share`), if known.
+    pub data_home: Option<PathBuf>,
     /// Where relative paths start.
     pub here: PathBuf,
     /// Where scratch directories go.
@@ -51,6 +53,8 @@ impl Config {
             // The specification says that a relative XDG path must be ignored.
             state_home: absolute("XDG_STATE_HOME")
                 .or_else(|| absolute("HOME").map(|home| home.join(".local").join("state"))),
+            data_home: absolute("XDG_DATA_HOME")
+                .or_else(|| absolute("HOME").map(|home| home.join(".local").join("share"))),
             here,
             scratch,
             dumb_terminal: terminal.as_deref() == Some("dumb"),

@@ -5,6 +5,7 @@
 //! none.
 
 mod alarm;
+pub(crate) mod ground;
 mod host;
 pub mod local;
 mod reports;

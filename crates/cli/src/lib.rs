@@ -16,6 +16,7 @@ pub mod order;
 pub mod progress;
 pub mod project;
 pub mod run;
+pub mod serve;
 pub mod start;
 pub mod suites;
 pub mod summary;

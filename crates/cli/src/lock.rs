@@ -32,11 +32,23 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the state folder `dir` for `owner`.
+    /// Takes the lock of the state folder `dir` for `owner`, a `fleetest run`.
     ///
     /// # Errors
     /// Another process holds it, or it cannot be written.
     pub fn take(dir: &Path, owner: Owner) -> Result<Self, Problem> {
+        Self::take_or(dir, owner, |holder| taken(holder, owner.started_at))
+    }
+
+    /// Takes the lock of the folder `dir` for `owner`; `taken` says in words that another process holds it.
+    ///
+    /// # Errors
+    /// Another process holds it, or it cannot be written.
+    pub fn take_or(
+        dir: &Path,
+        owner: Owner,
+        taken: impl FnOnce(Option<Owner>) -> Problem,
+    ) -> Result<Self, Problem> {
         let path = dir.join(FILE);
         let failed = |error| cannot_write(&path, error);
         let mut file = OpenOptions::new()
@@ -48,7 +60,7 @@ impl Lock {
             .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(taken(read(&mut file), owner.started_at)),
+            Err(TryLockError::WouldBlock) => return Err(taken(read(&mut file))),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let killed = read(&mut file);

@@ -1,25 +1,28 @@
 //! The `fleetest` command: reads the arguments, calls what they ask for, turns problems into words and codes.
 
 use clap::Parser as _;
-use cli::args::{Cli, Command, RunArgs};
+use cli::args::{Cli, Colour, Command};
 use cli::config::Config;
 use cli::exit::{Exit, describe};
 use cli::line::{Ink, Line, Tone};
 use cli::progress::terminal::write_lines;
-use cli::{run, start};
+use cli::{run, serve, start};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let config = Config::read();
     match &cli.command {
-        Command::Run(args) => run_tests(args, &config).into(),
+        Command::Run(args) => finish(start::run(args, &config), args.color, &config),
+        Command::Serve(args) => finish(serve::serve(args, &config), args.color, &config),
+        Command::Backup(args) => finish(serve::backup(args, &config), Colour::Auto, &config),
+        Command::Restore(args) => finish(serve::restore(args, &config), Colour::Auto, &config),
         Command::Runner(_) => ExitCode::from(runner::main()),
     }
 }
 
-fn run_tests(args: &RunArgs, config: &Config) -> Exit {
-    start::run(args, config).unwrap_or_else(|error| complain(run::ink(args.color, config), &error))
+fn finish(done: anyhow::Result<Exit>, colour: Colour, config: &Config) -> ExitCode {
+    done.unwrap_or_else(|error| complain(run::ink(colour, config), &error)).into()
 }
 
 fn complain(ink: Ink, error: &anyhow::Error) -> Exit {

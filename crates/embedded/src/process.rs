@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use shared::domain::id::ShardAttempt;
 use shared::ports::{LaunchOrder, Launcher, PortError, PortResult, RunnerState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -58,6 +58,9 @@ pub struct LaunchConfig {
     pub link_url: String,
     /// Most runners alive at once.
     pub capacity: usize,
+    /// Most slots of all runners alive at once: a runner that names no number takes all of them. `None` = slots are
+    /// not counted.
+    pub slots: Option<u32>,
     /// How long a runner may take to end after SIGTERM.
     pub grace: Duration,
     /// Where its standard output and error go, one file per launch; `None` = nowhere.
@@ -77,6 +80,7 @@ impl LaunchConfig {
             dir: dir.into(),
             link_url: link_url.into(),
             capacity: 1,
+            slots: None,
             grace: Duration::from_secs(10),
             log_dir: None,
             on_exit: Arc::new(|_shard, _state| {}),
@@ -107,6 +111,7 @@ enum Phase {
 #[derive(Debug)]
 struct Runner {
     pid: Pid,
+    slots: u32,
     phase: Phase,
     stop_requested: bool,
     /// Open for as long as somebody waits for the runner.
@@ -115,6 +120,9 @@ struct Runner {
 
 type Runners = BTreeMap<String, Runner>;
 
+/// Ended runners that are remembered; an older one is as unknown as one that never was.
+const REMEMBERED: usize = 512;
+
 #[derive(Debug)]
 struct Shared {
     config: LaunchConfig,
@@ -122,6 +130,8 @@ struct Shared {
     name: String,
     /// By client token; the ended ones are remembered.
     runners: Mutex<Runners>,
+    /// The ended ones, oldest first.
+    endings: Mutex<VecDeque<String>>,
     ended: Condvar,
 }
 
@@ -133,6 +143,15 @@ impl Shared {
 
     fn runners(&self) -> MutexGuard<'_, Runners> {
         self.runners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of an end, and forgets the oldest if there are too many.
+    fn remember_end(&self, runners: &mut Runners, token: &str) {
+        let mut endings = self.endings.lock().unwrap_or_else(PoisonError::into_inner);
+        endings.push_back(token.to_owned());
+        if endings.len() > REMEMBERED {
+            endings.pop_front().and_then(|oldest| runners.remove(&oldest));
+        }
     }
 
     /// Waits until no runner that `concerns` is left unended, or `limit` is over.
@@ -158,13 +177,24 @@ impl ProcessLauncher {
         orphans::adopt();
         let number = LAUNCHERS.fetch_add(1, Ordering::SeqCst);
         let name = format!("{}-{number}", std::process::id());
-        Self { shared: Arc::new(Shared { config, name, runners: Mutex::default(), ended: Condvar::new() }) }
+        let (runners, endings) = (Mutex::default(), Mutex::default());
+        Self { shared: Arc::new(Shared { config, name, runners, endings, ended: Condvar::new() }) }
     }
 
     /// Runners that have not ended.
     #[must_use]
     pub fn live(&self) -> usize {
         live(&self.shared.runners())
+    }
+
+    /// Asks every runner to end in order, without waiting for it.
+    pub fn stop_all(&self) {
+        for runner in self.shared.runners().values_mut() {
+            if matches!(runner.phase, Phase::Live) {
+                runner.stop_requested = true;
+                kill(runner.pid, Signal::SIGTERM).ok();
+            }
+        }
     }
 
     /// Kills every runner with its group and waits up to `limit` until all have ended; blocks. Whether they have.
@@ -182,8 +212,17 @@ impl Drop for ProcessLauncher {
     }
 }
 
+fn living(runners: &Runners) -> impl Iterator<Item = &Runner> {
+    runners.values().filter(|runner| !matches!(runner.phase, Phase::Ended(_)))
+}
+
 fn live(runners: &Runners) -> usize {
-    runners.values().filter(|runner| !matches!(runner.phase, Phase::Ended(_))).count()
+    living(runners).count()
+}
+
+/// The slots that the runner of an order takes; 0 where they are not counted.
+fn need(config: &LaunchConfig, order: &LaunchOrder) -> u32 {
+    config.slots.map_or(0, |all| order.slots.unwrap_or(all).clamp(1, all.max(1)))
 }
 
 fn kill_group(runner: &Runner) {
@@ -215,6 +254,14 @@ impl Launcher for ProcessLauncher {
         let capacity = self.shared.config.capacity;
         if live(&runners) >= capacity {
             return Err(unavailable(order, format!("all {capacity} places on this machine are taken")));
+        }
+        let slots = need(&self.shared.config, order);
+        let taken: u32 = living(&runners).map(|runner| runner.slots).sum();
+        if self.shared.config.slots.is_some_and(|all| taken + slots > all) {
+            return Err(unavailable(
+                order,
+                format!("{taken} slots of this machine are taken, {slots} are needed"),
+            ));
         }
         let runner = spawn::start(&self.shared, order, &token)?;
         runners.insert(token.clone(), runner);

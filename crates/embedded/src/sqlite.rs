@@ -9,6 +9,7 @@
 mod error;
 mod open;
 mod read;
+mod snapshot;
 mod write;
 
 use crate::lane::Lane;

@@ -22,8 +22,11 @@ const TOKEN_VARIABLE: &str = "FLEETEST_BOOTSTRAP_TOKEN";
 const SLOTS_VARIABLE: &str = "FLEETEST_SLOTS";
 /// `1` allows `http` to a coordinator on another machine.
 const PLAINTEXT_VARIABLE: &str = "FLEETEST_LINK_PLAINTEXT";
+/// `1` lets a repository be an absolute path of this machine.
+pub const LOCAL_VARIABLE: &str = "FLEETEST_LOCAL_SOURCES";
 /// Variables of the runner that no child may see.
-const PRIVATE_VARIABLES: [&str; 4] = [URL_VARIABLE, TOKEN_VARIABLE, SLOTS_VARIABLE, PLAINTEXT_VARIABLE];
+const PRIVATE_VARIABLES: [&str; 5] =
+    [URL_VARIABLE, TOKEN_VARIABLE, SLOTS_VARIABLE, PLAINTEXT_VARIABLE, LOCAL_VARIABLE];
 
 /// Takes the runner's own variables out of what a child will see.
 pub fn hide_private(command: &mut Command) -> &mut Command {
@@ -136,7 +139,8 @@ pub fn git_environment() -> GitEnvironment {
     let chosen = |names: &[&str]| -> BTreeMap<String, OsString> {
         names.iter().filter_map(|&name| Some((name.to_owned(), variable(name)?))).collect()
     };
-    GitEnvironment { always: chosen(&GIT_ALWAYS), ssh: chosen(&GIT_SSH) }
+    let local = variable(LOCAL_VARIABLE).is_some_and(|value| value == "1");
+    GitEnvironment { always: chosen(&GIT_ALWAYS), ssh: chosen(&GIT_SSH), local }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
@@ -249,7 +253,7 @@ mod tests {
             gone.map(|(name, _)| name.to_string_lossy().into_owned()).collect()
         };
         let hidden = removed(hide_private(&mut command));
-        for name in [URL_VARIABLE, TOKEN_VARIABLE, SLOTS_VARIABLE, PLAINTEXT_VARIABLE] {
+        for name in PRIVATE_VARIABLES {
             assert!(hidden.contains(&name.to_owned()), "{name}");
         }
     }

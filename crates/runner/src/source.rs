@@ -2,7 +2,7 @@
 //!
 //! Addresses and references are checked before git sees them (`address`), and git runs hardened (`git`). What
 //! came from a request is only ever fetched by https or ssh; a local repository only by [`fetch_local`], for a
-//! path that a person gave on the command line.
+//! path that a person gave on the command line, or where whoever runs the server has allowed it.
 
 pub mod address;
 mod git;
@@ -120,6 +120,8 @@ pub struct GitEnvironment {
     pub always: BTreeMap<String, OsString>,
     /// For ssh only, which finds its keys by them.
     pub ssh: BTreeMap<String, OsString>,
+    /// Whether a repository may be an absolute path of this machine, although it came with a request.
+    pub local: bool,
 }
 
 impl fmt::Debug for GitEnvironment {
@@ -153,7 +155,11 @@ pub fn provide(
         }
         Source::Git { url, commit } => {
             let dest = scratch.join("source");
-            fetch_remote(url, commit, &dest, environment, control)?;
+            if environment.local && Path::new(url).is_absolute() {
+                fetch_local(Path::new(url), commit, &dest, environment, control)?;
+            } else {
+                fetch_remote(url, commit, &dest, environment, control)?;
+            }
             Ok(dest)
         }
     }

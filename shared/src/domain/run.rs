@@ -4,7 +4,7 @@
 //! run is the gravest of its jobs'.
 
 use super::id::{JobNo, RunId};
-use super::origin::{Figures, Origin};
+use super::origin::{Figures, Origin, Trigger};
 use super::queue::{Queue, Stopped};
 use super::shard::{Shard, ShardStatus};
 use super::spec::JobSpec;
@@ -52,6 +52,31 @@ pub struct Run {
     /// What it came to, once finished.
     #[serde(default)]
     pub figures: Option<Figures>,
+}
+
+impl Run {
+    /// Whether it can take the place of others: a run of chosen cases, of an older run again, or of results from
+    /// elsewhere says nothing of where its branch has got to.
+    #[must_use]
+    pub fn may_supersede(&self) -> bool {
+        let anew = match self.origin.trigger {
+            Trigger::Request | Trigger::Schedule { .. } | Trigger::Webhook { .. } => true,
+            Trigger::Rerun { .. } | Trigger::Import => false,
+        };
+        anew && self.origin.branch.is_some() && !self.partial && !self.origin.parked
+    }
+
+    /// Whether it takes the place of `older`. A branch of a pull request is another one than the branch of the same
+    /// name in the repository or in another pull request.
+    #[must_use]
+    pub fn supersedes(&self, older: &Self) -> bool {
+        self.may_supersede()
+            && (older.queued_at, older.id) < (self.queued_at, self.id)
+            && older.status != RunStatus::Finished
+            && older.origin.project == self.origin.project
+            && older.origin.branch == self.origin.branch
+            && older.origin.pull_request == self.origin.pull_request
+    }
 }
 
 /// Life-cycle place of a job.

@@ -11,6 +11,13 @@ use std::collections::BTreeMap;
 
 /// Longest stored reason of a loss, in bytes.
 const PROBLEM_BYTES: usize = 1024;
+/// Losses of a shard that are put down to its host.
+const EXCUSES: u32 = 20;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
 
 /// Life-cycle place of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +89,9 @@ pub struct Shard {
     /// The lease that each slot was granted last.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub holding: BTreeMap<u32, LeaseId>,
+    /// Attempts that were lost with the host that ran them; they do not count against the limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub excused: u32,
     /// Attempts that may still compute although nobody waits for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to_stop: Vec<ToStop>,
@@ -122,8 +132,17 @@ impl Shard {
             slots: 0,
             problem: None,
             holding: BTreeMap::new(),
+            excused: 0,
             to_stop: Vec::new(),
         }
+    }
+
+    /// The current attempt will be no fault of the shard's: its host went away. A bounded number of times only, as it
+    /// may be the shard that brings the host down.
+    #[must_use]
+    pub fn excuse(mut self) -> Self {
+        self.excused = (self.excused + 1).min(EXCUSES);
+        self
     }
 
     /// Whether a runner may exist for it.
@@ -236,7 +255,7 @@ impl Shard {
         next.handle = None;
         next.slots = 0;
         next.holding.clear();
-        if self.id.attempt >= clocks.launch_limit {
+        if self.id.attempt >= clocks.launch_limit + self.excused {
             next.status = ShardStatus::Failed;
         } else {
             next.status = ShardStatus::Wanted;
@@ -311,6 +330,17 @@ mod tests {
         }
         assert_eq!(shard.admit(first, "a"), Err(ShardRejected::Fenced));
         assert_eq!(shard.lost(&clocks, NOW, "gone").status, ShardStatus::Failed);
+    }
+
+    #[test]
+    fn what_was_lost_with_the_host_does_not_count_against_the_limit() {
+        let clocks = Clocks { launch_limit: 1, ..Clocks::default() };
+        let mut shard = running();
+        for attempt in 2..=EXCUSES + 1 {
+            shard = shard.excuse().lost(&clocks, NOW, "the host is gone");
+            assert_eq!((shard.status, shard.id.attempt), (ShardStatus::Wanted, attempt));
+        }
+        assert_eq!(shard.excuse().lost(&clocks, NOW, "again").status, ShardStatus::Failed, "not for ever");
     }
 
     #[test]

@@ -71,8 +71,10 @@ pub enum CauseCode {
     NeedNotMet,
     /// The job's or run's deadline passed.
     DeadlinePassed,
-    /// Cancelled by a person or a newer commit.
+    /// Cancelled by a person.
     CancelledByUser,
+    /// A newer run of the same branch took its place.
+    Superseded,
     /// The server that owned the run went away and the run was closed afterwards.
     Abandoned,
     /// A fault of Fleetest itself.
@@ -167,7 +169,7 @@ impl Judgement {
         let verdict = match cause.code {
             CauseCode::TestsFailed => Verdict::Failed,
             CauseCode::DeadlinePassed => Verdict::TimedOut,
-            CauseCode::CancelledByUser => Verdict::Cancelled,
+            CauseCode::CancelledByUser | CauseCode::Superseded => Verdict::Cancelled,
             CauseCode::NoTests
             | CauseCode::SetupFailed
             | CauseCode::FrameworkMissing

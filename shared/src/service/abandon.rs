@@ -1,11 +1,10 @@
-//! Closing what a host that died has left open, and forgetting what is too old.
+//! Closing what a host that died and will not come back has left open.
 
-use super::repository::{Commit, OPEN_RUNS, load_run, load_shards, partition, row_key};
+use super::repository::{OPEN_RUNS, load_run, load_shards};
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::run::JobStatus;
 use crate::domain::verdict::{Cause, CauseCode};
-use crate::ports::{COMMIT_LIMIT, Change, Condition, Write};
 
 /// Passes after which an abandoned run must be closed.
 const PASSES: u32 = 20;
@@ -60,33 +59,5 @@ impl Services {
             }
         }
         Err(ServiceError::Invalid(format!("{run} cannot be closed")))
-    }
-
-    /// Removes every document of a run that is over. Its blobs are the caller's to remove.
-    ///
-    /// # Errors
-    /// Port errors.
-    pub async fn forget(&self, run: RunId) -> ServiceResult<()> {
-        if let Some(stored) = load_run(self.store.as_ref(), run, self.clock.now()).await? {
-            let mut commit = Commit::new();
-            commit.delete(row_key(&stored.value));
-            commit.perform(self.store.as_ref()).await?;
-        }
-        loop {
-            let page = self.store.query(&partition(run), "", None, COMMIT_LIMIT, self.clock.now()).await?;
-            if page.documents.is_empty() {
-                return Ok(());
-            }
-            let writes = page
-                .documents
-                .into_iter()
-                .map(|document| Write {
-                    key: document.key,
-                    condition: Condition::Any,
-                    change: Change::Delete,
-                })
-                .collect();
-            self.store.commit(writes).await?;
-        }
     }
 }

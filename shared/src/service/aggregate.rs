@@ -224,7 +224,7 @@ impl Services {
         }
     }
 
-    async fn at_rest(&self, jobs: &[Job]) -> ServiceResult<bool> {
+    pub(crate) async fn at_rest(&self, jobs: &[Job]) -> ServiceResult<bool> {
         let now = self.clock.now();
         for job in jobs {
             let shards = load_shards(self.store.as_ref(), job.run, job.no, now).await?;

@@ -12,11 +12,16 @@ use crate::domain::verdict::{Cause, CauseCode};
 use crate::ports::{LaunchOrder, PortError, Topic};
 
 impl Services {
-    /// Launches every shard of the run that is wanted and due.
+    /// Launches every shard of the run that is wanted and due; where slots are given out, what is next in turn, of
+    /// whatever run.
     ///
     /// # Errors
     /// Port errors; what was not launched is launched by the next pass.
     pub async fn launch(&self, run: RunId) -> ServiceResult<()> {
+        if self.settings.slots.is_some() { self.dispatch().await } else { self.launch_run(run).await }
+    }
+
+    pub(crate) async fn launch_run(&self, run: RunId) -> ServiceResult<()> {
         let now = self.clock.now();
         let store = self.store.as_ref();
         let open = load_run(store, run, now)
@@ -36,7 +41,7 @@ impl Services {
         Ok(())
     }
 
-    async fn launch_shard(&self, job: &Job, stored: Stored<Shard>) -> ServiceResult<()> {
+    pub(crate) async fn launch_shard(&self, job: &Job, stored: Stored<Shard>) -> ServiceResult<()> {
         let now = self.clock.now();
         let store = self.store.as_ref();
         let key = || shard_key(job.run, job.no, stored.value.id.shard);

@@ -30,7 +30,10 @@ impl Services {
         match run.value.status {
             RunStatus::Finished => return Ok(()),
             RunStatus::Queued if run.value.origin.parked && run.value.cancel.is_none() => return Ok(()),
-            RunStatus::Queued => self.plan_jobs(run).await?,
+            RunStatus::Queued => {
+                self.supersede(&run.value).await?;
+                self.plan_jobs(run).await?;
+            }
             RunStatus::Running => {}
         }
         let jobs = self.jobs(id, now).await?;

@@ -21,13 +21,15 @@ pub enum LossKind {
     Silent,
     /// Its process was seen to die: what it ran is suspect.
     Died,
+    /// Its process ended with the host that had started it: nobody is to blame, and nothing is left to be stopped.
+    HostGone,
 }
 
 impl LossKind {
     fn ending(self) -> Ending {
         match self {
             Self::Released => Ending::Release,
-            Self::Silent => Ending::Loss,
+            Self::Silent | Self::HostGone => Ending::Loss,
             Self::Died => Ending::Crash,
         }
     }
@@ -78,10 +80,12 @@ impl Services {
             .await?
             .is_some_and(|queue| queue.value.stopped.is_some() || queue.value.drained());
         let clocks = &self.settings.clocks;
+        let gone = matches!(kind, LossKind::Died | LossKind::HostGone);
+        let lost =
+            if kind == LossKind::HostGone { shard.value.clone().excuse() } else { shard.value.clone() };
         // A job that needs no more work needs no new runner either.
-        let next: Shard =
-            if stopped { shard.value.finished() } else { shard.value.lost(clocks, now, reason) };
-        let next = if kind == LossKind::Died { next } else { next.stopping(&shard.value, now) };
+        let next: Shard = if stopped { lost.finished() } else { lost.lost(clocks, now, reason) };
+        let next = if gone { next } else { next.stopping(&shard.value, now) };
         let mut commit = Commit::new();
         commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
         commit.perform(store).await?;
@@ -188,7 +192,7 @@ impl Services {
     }
 
     /// Takes note that the compute of an attempt is gone.
-    async fn forget_leftover(&self, id: ShardAttempt) -> ServiceResult<()> {
+    pub(crate) async fn forget_leftover(&self, id: ShardAttempt) -> ServiceResult<()> {
         let now = self.clock.now();
         let Some(shard) = load_shard(self.store.as_ref(), id, now).await? else {
             return Ok(());

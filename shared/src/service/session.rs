@@ -58,6 +58,10 @@ impl Services {
             return Err(ShardRejected::Fenced.into());
         }
         let spec = load_spec(self, run.value.id).await?;
+        let mut job_spec = job.value.spec.clone();
+        // More than all there is was not given to the runner.
+        job_spec.suite.slots =
+            job_spec.suite.slots.map(|slots| self.settings.slots.map_or(slots, |all| slots.min(all)));
         let mut commit = Commit::new();
         commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
         if job.value.started_at.is_none() {
@@ -73,7 +77,7 @@ impl Services {
             run: id.run,
             shard: id.shard,
             shards: job.value.shards,
-            job: job.value.spec,
+            job: job_spec,
             source: spec.source,
             filter: spec.filter,
             secrets: BTreeMap::new(),

@@ -8,6 +8,10 @@ use crate::domain::run::{Run, RunStatus};
 use crate::domain::spec::RunSpec;
 use crate::ports::{Condition, IndexEntry, PortError, Topic};
 
+/// How long a run may wait for slots where they are given out, in milliseconds: its own time begins when its first
+/// runner is started.
+pub(crate) const QUEUE_PATIENCE_MS: u64 = 24 * 60 * 60 * 1_000;
+
 /// Blob of a run's spec.
 #[must_use]
 pub fn spec_key(run: RunId) -> String {
@@ -66,12 +70,13 @@ impl Services {
         let key = spec_key(id);
         let body = serde_json::to_vec(spec).map_err(|error| ServiceError::Invalid(error.to_string()))?;
         self.blobs.put(&key, body).await?;
+        let patience_ms = if self.settings.slots.is_some() { QUEUE_PATIENCE_MS } else { 0 };
         let run = Run {
             id,
             origin,
             status: RunStatus::Queued,
             queued_at: now,
-            deadline: now.plus_ms(spec.timeout_ms),
+            deadline: now.plus_ms(spec.timeout_ms).plus_ms(patience_ms),
             finished_at: None,
             jobs: 0,
             partial: spec.is_partial(),

@@ -25,6 +25,11 @@ impl Services {
                 first_error = first_error.or(Some(error));
             }
         }
+        if self.settings.slots.is_some()
+            && let Err(error) = self.dispatch().await
+        {
+            first_error = first_error.or(Some(error));
+        }
         first_error.map_or(Ok(()), Err)
     }
 
@@ -39,7 +44,9 @@ impl Services {
                 self.recover(run, job.value.no).await?;
             }
         }
-        self.launch(run).await?;
+        if self.settings.slots.is_none() {
+            self.launch_run(run).await?;
+        }
         self.aggregate(run).await?;
         self.rest(run).await
     }

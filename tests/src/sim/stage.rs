@@ -74,6 +74,7 @@ pub(super) fn build(
             batch_overhead_ms: 10,
             version: "simulated".to_owned(),
             keep_history: true,
+            slots: None,
         },
     });
     deliveries.connect(&services);

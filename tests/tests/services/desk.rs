@@ -9,7 +9,7 @@ use shared::domain::spec::{ChosenUnit, Framework, RunSpec, Shards, Source, Suite
 use shared::domain::time::Timestamp;
 use shared::domain::unit::{DiscoveredUnit, LeasedEntry, UnitEvent};
 use shared::domain::verdict::Judgement;
-use shared::ports::{Blobs, Launcher, Unobserved};
+use shared::ports::{Blobs, LaunchOrder, Launcher, Unobserved};
 use shared::service::token::{Caller, TokenKey};
 use shared::service::{ServiceError, Services, Settings};
 use shared::wire::link::{
@@ -67,8 +67,26 @@ impl Desk {
                 batch_overhead_ms: 1_000_000,
                 version: "0".to_owned(),
                 keep_history: true,
+                slots: None,
             },
         };
+        Self { services: Arc::new(services), clock, launcher, queue }
+    }
+
+    /// An installation that gives out this many slots.
+    pub(crate) fn with_slots(slots: u32) -> Self {
+        let desk = Self::new();
+        let mut services = Services::clone(&desk.services);
+        services.settings.slots = Some(slots);
+        Self { services: Arc::new(services), ..desk }
+    }
+
+    /// The same installation after its process was killed: what is stored is there, the runners are gone.
+    pub(crate) fn restarted(&self) -> Self {
+        let launcher = Arc::new(MemoryLauncher::default());
+        let mut services = Services::clone(&self.services);
+        services.launcher = Arc::clone(&launcher) as Arc<dyn Launcher>;
+        let (clock, queue) = (Arc::clone(&self.clock), Arc::clone(&self.queue));
         Self { services: Arc::new(services), clock, launcher, queue }
     }
 
@@ -106,6 +124,11 @@ impl Desk {
             .filter(|order| wanted(&order.shard))
             .max_by_key(|order| order.shard.attempt)
             .expect("no such launch");
+        self.play(order, slots)
+    }
+
+    /// The runner of this launch has just come forward.
+    pub(crate) fn play(&self, order: &LaunchOrder, slots: u32) -> Hand<'_> {
         let request = SessionRequest {
             link_version: LINK_VERSION,
             bootstrap_token: order.bootstrap_token.clone(),

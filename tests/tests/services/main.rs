@@ -4,6 +4,7 @@
 
 mod api;
 mod desk;
+mod hosting;
 mod link;
 
 use desk::{Desk, aborted, announced, case, cases, now, spec, started, suite, unit, whole};

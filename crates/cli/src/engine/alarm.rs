@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 /// The first lasting error.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Alarm {
+pub(crate) struct Alarm {
     error: Arc<Mutex<Option<PortError>>>,
     bell: Arc<Notify>,
 }

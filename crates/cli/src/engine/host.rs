@@ -4,15 +4,14 @@
 //! over wakes, ends of runners and a timer; losing any of them costs time only, because the timer sweeps.
 
 use super::RunOrder;
-use super::alarm::{Alarm, Watched};
+use super::alarm::Alarm;
+use super::ground::{self, Ground, NoDelay, Plot};
 use crate::exit::Problem;
 use crate::interrupt::StopFlag;
 use anyhow::Context as _;
-use embedded::files::FileBlobs;
 use embedded::process::{LaunchConfig, ProcessLauncher};
-use embedded::queue::{LocalQueue, Receiver};
-use embedded::sqlite::SqliteStore;
-use embedded::system::{OsIds, SystemClock};
+use embedded::queue::Receiver;
+use embedded::system::OsIds;
 use shared::domain::id::{RunId, ShardAttempt};
 use shared::domain::shard::Clocks;
 use shared::domain::spec::{RunSpec, Shards};
@@ -25,7 +24,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Everything is looked at this often, whatever was heard.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -73,33 +72,20 @@ impl Observer for Onlooker {
 impl Host {
     /// Opens the state folder, binds the link and serves it.
     pub(super) async fn start(order: &RunOrder, notices: Sender<Notice>) -> anyhow::Result<Self> {
-        let clock = Arc::new(SystemClock::default());
-        let store = SqliteStore::open(&order.state_dir.join("state.db"), Arc::<SystemClock>::clone(&clock))
-            .map_err(|error| explain(error.into()))?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no loopback port can be bound")?;
         let link_url = format!("http://{}", listener.local_addr()?);
-        let (end_sender, ends) = unbounded_channel();
-        let launcher =
-            Arc::new(ProcessLauncher::new(launch_config(order, link_url, move |shard, state| {
-                // Nobody listens any more once the host is gone.
-                drop(end_sender.send((shard, state)));
-            })?));
-        let blobs = FileBlobs::open(order.state_dir.join("blobs")).map_err(|error| explain(error.into()))?;
         let alarm = Alarm::default();
-        let (queue, wakes) = LocalQueue::new();
         let finished = Arc::new(AtomicBool::new(false));
         let watched = Arc::new(OnceLock::new());
         let onlooker = Onlooker { notices, watched: Arc::clone(&watched), finished: Arc::clone(&finished) };
-        let services = Arc::new(Services {
-            store: Arc::new(Watched { inner: store, alarm: alarm.clone() }),
-            blobs: Arc::new(Watched { inner: blobs, alarm: alarm.clone() }),
-            queue: Arc::new(queue),
-            launcher: Arc::<ProcessLauncher>::clone(&launcher),
-            clock,
-            ids: Arc::new(OsIds),
-            observer: Arc::new(onlooker),
+        let Ground { services, launcher, wakes, ends } = ground::lay(Plot {
+            dir: &order.state_dir,
+            launch: launch_config(order, link_url)?,
             settings: settings(order.keep_history),
-        });
+            observer: Arc::new(onlooker),
+            alarm: Some(&alarm),
+        })
+        .map_err(|error| explain(error.into()))?;
         let router = http_api::link::router(Arc::clone(&services));
         tokio::spawn(async move { axum::serve(NoDelay(listener), router).await });
         Ok(Self { services, launcher, watched, finished, alarm, wakes, ends, failures: 0 })
@@ -208,52 +194,18 @@ impl Host {
     }
 }
 
-/// Small answers must not wait for more to come.
-struct NoDelay(TcpListener);
-
-impl axum::serve::Listener for NoDelay {
-    type Io = tokio::net::TcpStream;
-    type Addr = std::net::SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let accepted = axum::serve::Listener::accept(&mut self.0).await;
-        // A connection without it is slower, nothing else.
-        drop(accepted.0.set_nodelay(true));
-        accepted
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.0.local_addr()
-    }
-}
-
 fn settings(keep_history: bool) -> Settings {
     let clocks = Clocks { wait_ms: 20, launch_retry_ms: 100, ..Clocks::default() };
-    Settings {
-        clocks,
-        token_key: TokenKey::new(OsIds.secret()),
-        max_shards: 1,
-        batch_overhead_ms: 2,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        keep_history,
-    }
+    Settings { clocks, keep_history, ..ground::settings(TokenKey::new(OsIds.secret())) }
 }
 
-fn launch_config(
-    order: &RunOrder,
-    link_url: String,
-    on_exit: impl Fn(ShardAttempt, RunnerState) + Send + Sync + 'static,
-) -> anyhow::Result<LaunchConfig> {
-    let program = std::env::current_exe().context("this program cannot find itself")?;
-    let mut config = LaunchConfig::new(program, &order.state_dir, link_url);
-    config.args = vec!["__runner".into()];
+fn launch_config(order: &RunOrder, link_url: String) -> anyhow::Result<LaunchConfig> {
+    let mut config = ground::launch_config(&order.state_dir, link_url)?;
     let widest = order.spec.suites.iter().map(|suite| match suite.shards {
         Shards::Auto => 1,
         Shards::Fixed(count) => count,
     });
     config.capacity = usize::try_from(widest.max().unwrap_or(1)).unwrap_or(1).max(1);
-    config.on_exit = Arc::new(on_exit);
-    config.log_dir = Some(order.state_dir.join("runners"));
     Ok(config)
 }
 

@@ -143,6 +143,9 @@ fn advice(code: CauseCode) -> Option<&'static str> {
             Some("raise the limit with `--timeout`, or see in the report what took so long")
         }
         CauseCode::Internal => Some("this is a fault of fleetest itself; please report it"),
-        CauseCode::TestsFailed | CauseCode::CancelledByUser | CauseCode::Abandoned => None,
+        CauseCode::TestsFailed
+        | CauseCode::CancelledByUser
+        | CauseCode::Superseded
+        | CauseCode::Abandoned => None,
     }
 }

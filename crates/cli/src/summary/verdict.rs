@@ -44,6 +44,7 @@ fn reason(summary: &RunSummary) -> &'static str {
         CauseCode::NeedNotMet => "a suite that others need did not pass",
         CauseCode::DeadlinePassed => "the deadline passed",
         CauseCode::CancelledByUser => "cancelled",
+        CauseCode::Superseded => "superseded",
         CauseCode::Abandoned => "the run was abandoned",
         CauseCode::Internal => "a fault of fleetest itself",
     }

@@ -70,6 +70,7 @@ impl Watch {
             runner.phase = Phase::Ended(state.clone());
             drop(runner.lifeline.take());
         }
+        self.shared.remember_end(&mut runners, &self.token);
         self.shared.ended.notify_all();
         state
     }

@@ -1,6 +1,8 @@
 //! Starting one runner: its process, its token, its log, and the thread that waits for it.
 
-use super::{LAUNCH_VARIABLE, LINK_URL_VARIABLE, Phase, Runner, SLOTS_VARIABLE, Shared, ending, unavailable};
+use super::{
+    LAUNCH_VARIABLE, LINK_URL_VARIABLE, Phase, Runner, SLOTS_VARIABLE, Shared, ending, need, unavailable,
+};
 use nix::unistd::Pid;
 use shared::ports::{LaunchOrder, PortError, PortResult};
 use std::fs::{self, File};
@@ -35,7 +37,13 @@ pub(super) fn start(shared: &Arc<Shared>, order: &LaunchOrder, token: &str) -> P
     let lifeline = child.stdin.take().and_then(|stdin| hand_over(stdin, &order.bootstrap_token));
     // The watcher waits for exactly this; it cannot be gone.
     drop(sender.send(child));
-    Ok(Runner { pid, phase: Phase::Live, stop_requested: false, lifeline })
+    Ok(Runner {
+        pid,
+        slots: need(&shared.config, order),
+        phase: Phase::Live,
+        stop_requested: false,
+        lifeline,
+    })
 }
 
 fn spawn(shared: &Shared, order: &LaunchOrder, token: &str, log: Option<PathBuf>) -> io::Result<Child> {
@@ -46,7 +54,8 @@ fn spawn(shared: &Shared, order: &LaunchOrder, token: &str, log: Option<PathBuf>
     command.env(LINK_URL_VARIABLE, &config.link_url).env(LAUNCH_VARIABLE, shared.mark(token));
     // Of a runner that this process itself may run in.
     command.env_remove(TOKEN_VARIABLE);
-    match order.slots {
+    let counted = config.slots.map(|_| need(config, order));
+    match counted.or(order.slots) {
         Some(slots) => command.env(SLOTS_VARIABLE, slots.to_string()),
         None => command.env_remove(SLOTS_VARIABLE),
     };

@@ -55,6 +55,7 @@ pub(super) fn code_text(code: CauseCode) -> &'static str {
         CauseCode::NeedNotMet => "need_not_met",
         CauseCode::DeadlinePassed => "deadline_passed",
         CauseCode::CancelledByUser => "cancelled_by_user",
+        CauseCode::Superseded => "superseded",
         CauseCode::Abandoned => "abandoned",
         CauseCode::Internal => "internal",
     }
