@@ -10,6 +10,7 @@ pub mod config;
 pub mod filter;
 pub mod id;
 pub mod key;
+pub mod member;
 pub mod origin;
 pub mod outcome;
 pub mod predict;

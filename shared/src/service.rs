@@ -12,13 +12,16 @@ pub mod cancel;
 mod chunks;
 pub mod entries;
 pub mod finish;
+pub mod health;
 pub mod heartbeat;
 mod history;
+pub mod idempotency;
 pub mod key;
 pub mod launch;
 pub mod lease;
 pub mod logs;
 pub mod manifest;
+pub mod member;
 pub mod plan;
 pub mod project;
 pub mod recover;
@@ -31,6 +34,7 @@ pub mod sweep;
 pub mod token;
 
 use crate::domain::id::RunId;
+use crate::domain::member::MemberRefused;
 use crate::domain::queue::Rejected;
 use crate::domain::shard::{Clocks, ShardRejected};
 use crate::ports::{
@@ -95,6 +99,9 @@ pub enum ServiceError {
     /// The request cannot be right.
     #[error("{0}")]
     Invalid(String),
+    /// A membership stays as it is.
+    #[error(transparent)]
+    Member(#[from] MemberRefused),
     /// There is no such thing.
     #[error("`{0}` not found")]
     NotFound(String),

@@ -31,6 +31,7 @@ pub(super) async fn principal(services: &Services, headers: &HeaderMap) -> Resul
         | ServiceError::Rejected(_)
         | ServiceError::Shard(_)
         | ServiceError::Invalid(_)
+        | ServiceError::Member(_)
         | ServiceError::NotFound(_)) => Problem::from(other),
     })
 }
