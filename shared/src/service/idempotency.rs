@@ -120,6 +120,16 @@ impl Services {
         Ok(self.store.commit(vec![write]).await?)
     }
 
+    /// Leaves a claim to whoever comes next: it is unknown what the request changed.
+    ///
+    /// # Errors
+    /// Port errors; `Conflict` if someone else took over.
+    pub async fn yield_claim(&self, ticket: Ticket) -> ServiceResult<()> {
+        let record = Record { busy_until: Some(self.clock.now()), ..ticket.record };
+        let write = put(&ticket.key, Condition::Version(ticket.version), &record)?;
+        Ok(self.store.commit(vec![write]).await?)
+    }
+
     /// Gives a claim back: the request changed nothing and may be sent again.
     ///
     /// # Errors

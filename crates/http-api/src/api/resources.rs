@@ -3,6 +3,8 @@
 mod audit;
 mod health;
 mod keys;
+mod me;
+mod members;
 mod projects;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod runs;
@@ -19,6 +21,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(projects::routes())
         .merge(runs::routes())
         .merge(keys::routes())
+        .merge(members::routes())
+        .merge(me::routes())
         .merge(audit::routes())
 }
 

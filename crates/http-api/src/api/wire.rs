@@ -3,10 +3,12 @@
 //! Input types refuse unknown fields; output types may grow, and their words may get company.
 
 mod key;
+mod member;
 mod project;
 mod run;
 
 pub use key::{KeyMade, KeyShown, NewKeyBody, RotateBody};
+pub use member::{GrantShown, MeShown, MemberBody, MemberShown, RoleWord};
 pub use project::{NewProjectBody, ProjectChange, ProjectShown, SettingsShown};
 pub use run::{
     CancelBody, CauseShown, CountsShown, NewRunBody, RunShown, StatusWord, TriggerShown, VerdictWord,
