@@ -15,6 +15,7 @@ pub mod id;
 pub mod key;
 pub mod key_table;
 pub mod notify;
+pub mod member;
 pub mod origin;
 pub mod outcome;
 pub mod predict;

@@ -15,15 +15,18 @@ mod chunks;
 pub mod dispatch;
 pub mod entries;
 pub mod finish;
+pub mod health;
 pub mod heartbeat;
 mod history;
 pub mod jobs;
+pub mod idempotency;
 pub mod key;
 pub mod launch;
 pub mod lease;
 pub mod logs;
 pub mod manifest;
 pub mod notify;
+pub mod member;
 pub mod plan;
 pub mod project;
 pub mod recover;
@@ -42,6 +45,7 @@ pub mod trends;
 pub mod webhook;
 
 use crate::domain::id::RunId;
+use crate::domain::member::MemberRefused;
 use crate::domain::queue::Rejected;
 use crate::domain::shard::{Clocks, ShardRejected};
 use crate::ports::{
@@ -108,6 +112,9 @@ pub enum ServiceError {
     /// The request cannot be right.
     #[error("{0}")]
     Invalid(String),
+    /// A membership stays as it is.
+    #[error(transparent)]
+    Member(#[from] MemberRefused),
     /// There is no such thing.
     #[error("`{0}` not found")]
     NotFound(String),

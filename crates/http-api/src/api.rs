@@ -1,60 +1,63 @@
 //! The public API, `/v1`: one router, used unchanged by `fleetest serve` and by the cloud's functions.
 //!
 //! A handler can reach the services only through [`door::Authorized`], which cannot be made without a check: a route
-//! that forgets it does not compile. The document at `/openapi.json` is generated from the same handlers.
+//! that forgets it does not compile. The document at `/openapi.json` is generated from the same handlers. What holds
+//! for every route (identity, limits, idempotency, conditions, tracing) is done once, in the layers around them.
 
+mod body;
+mod conditional;
+mod describe;
+mod docs;
 pub mod door;
 pub mod extract;
-pub mod identity;
+mod holdings;
+pub mod idempotency;
+mod identity;
+mod metrics;
+pub mod oidc;
 pub mod page;
 pub mod problem;
+mod rate;
 mod request;
 pub mod resources;
 mod shelf;
+mod sanity;
+pub mod settings;
+pub mod trace;
+pub mod wait;
 pub mod wire;
+
+pub use describe::description;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use door::Api;
 use problem::Problem;
-use utoipa::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa_axum::router::OpenApiRouter;
 
 /// Largest JSON body of an ordinary request, in bytes.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Fleetest",
-        description = "Serverless test execution: runs, results, history and rights.",
-        license(name = "Apache-2.0", identifier = "Apache-2.0")
-    ),
-    security(("key" = []))
-)]
-struct Description;
-
-/// The router, with its description.
-pub fn described(api: Api) -> (Router, utoipa::openapi::OpenApi) {
-    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
-        .merge(resources::routes())
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
-        .split_for_parts();
-    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    description.components.get_or_insert_default().add_security_scheme("key", bearer);
-    let text = description.to_json().unwrap_or_default();
-    let router = router
+/// The router.
+///
+/// Outermost: id, trace, counting, problems written out. Then who is calling and how often, then whether this was
+/// done before, then whether the resource is as the caller thinks, then the route.
+pub fn router(api: Api) -> Router {
+    let text = description().to_string();
+    let (routes, _) =
+        resources::routes().layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES)).split_for_parts();
+    let routes = routes
         .route("/openapi.json", get(move || resources::description(text)))
+        .merge(docs::routes())
         .fallback(|| async { Problem::not_found("there is no such route") })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(axum::middleware::from_fn_with_state(api.clone(), request::around))
-        .with_state(api);
-    (router, description)
-}
-
-/// The router.
-pub fn router(api: Api) -> Router {
-    described(api).0
+        .with_state(api.clone())
+        .layer(from_fn(conditional::tag));
+    let gate = conditional::Gate::new(routes.clone());
+    routes
+        .layer(from_fn_with_state(gate, conditional::matched))
+        .layer(from_fn_with_state(api.clone(), idempotency::once))
+        .layer(from_fn_with_state(api.clone(), identity::identify))
+        .layer(from_fn_with_state(api, request::around))
 }

@@ -37,6 +37,7 @@ impl From<ServiceError> for LinkProblem {
                 (StatusCode::UNPROCESSABLE_ENTITY, "malformed")
             }
             ServiceError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            ServiceError::Member(_) => (StatusCode::CONFLICT, "last_admin"),
             ServiceError::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             ServiceError::Port(port) => port_status(port),
         };

@@ -105,7 +105,8 @@ pub fn is_infrastructure(code: CauseCode) -> bool {
         | CauseCode::ReportInvalid
         | CauseCode::NeedNotMet
         | CauseCode::DeadlinePassed
-        | CauseCode::CancelledByUser => false,
+        | CauseCode::CancelledByUser
+        | CauseCode::Superseded => false,
     }
 }
 

@@ -83,6 +83,7 @@ impl Services {
                 | ServiceError::Rejected(_)
                 | ServiceError::Shard(_)
                 | ServiceError::BadToken
+                | ServiceError::Member(_)
                 | ServiceError::Invalid(_)) => other,
             })?;
             chosen.take(row)?;

@@ -223,6 +223,7 @@ pub(super) fn explain(error: ServiceError) -> anyhow::Error {
         | ServiceError::Shard(_)
         | ServiceError::BadToken
         | ServiceError::Invalid(_)
+        | ServiceError::Member(_)
         | ServiceError::NotFound(_) => "run again; if it stays, remove the project's `.fleetest` folder",
     };
     Problem::could_not_run("the run's state cannot be kept").hint(hint).because(error).into()

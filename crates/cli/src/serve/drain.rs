@@ -85,6 +85,7 @@ async fn handle(services: Arc<Services>, wake: Wake, log: Log) {
         | ServiceError::Shard(_)
         | ServiceError::BadToken
         | ServiceError::Invalid(_)
+        | ServiceError::Member(_)
         | ServiceError::NotFound(_) => Some(AGAIN_MS),
     };
     if again_ms != Some(CONFLICT_MS) {

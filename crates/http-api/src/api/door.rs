@@ -8,9 +8,15 @@ mod signed;
 
 pub use signed::Signed;
 
+use super::holdings::Holdings;
+use super::idempotency::Seed;
 use super::identity;
+use super::metrics::Metrics;
+use super::oidc::Verifier;
 use super::problem::Problem;
+use super::rate::Budget;
 use super::request::RequestId;
+use super::settings::ApiSettings;
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use shared::domain::access::{Action, Principal};
@@ -32,14 +38,45 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Api {
     services: Arc<Services>,
+    holdings: Arc<Holdings>,
 }
 
 impl Api {
+    /// The API over these services, with ordinary settings.
+    #[must_use]
+    pub fn new(services: Arc<Services>) -> Self {
+        Self::with_settings(services, ApiSettings::default())
+    }
+
     /// The API over these services.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "the caller hands its share over")]
-    pub fn new(services: Arc<Services>) -> Self {
-        Self { services: Arc::new(super::shelf::with_shelf(&services)) }
+    pub fn with_settings(services: Arc<Services>, settings: ApiSettings) -> Self {
+        let services = Arc::new(super::shelf::with_shelf(&services));
+        Self { services, holdings: Arc::new(Holdings::new(settings)) }
+    }
+
+    /// For the layers around handlers only.
+    pub(super) fn services(&self) -> &Services {
+        &self.services
+    }
+
+    pub(super) fn settings(&self) -> &ApiSettings {
+        &self.holdings.settings
+    }
+
+    pub(super) fn verifier(&self) -> &Verifier {
+        &self.holdings.verifier
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.holdings.metrics
+    }
+
+    /// Takes one request of a caller's budget, if there are budgets.
+    pub(super) fn take(&self, subject: &str) -> Option<Budget> {
+        let limit = self.holdings.settings.rate?;
+        Some(self.holdings.buckets.take(limit, subject, self.services.clock.now()))
     }
 
     pub(super) fn fresh_id(&self) -> u128 {
@@ -138,6 +175,7 @@ pub struct Authorized<R, I> {
     pub actor: Actor,
     /// The parts of the path.
     pub path: PathParts,
+    seed: Option<Seed>,
     api: Api,
     intent: PhantomData<fn() -> I>,
 }
@@ -154,13 +192,20 @@ impl<R, I> Authorized<R, I> {
     pub fn services(&self) -> &Arc<Services> {
         &self.api.services
     }
+
+    /// Number for the id of the one thing that this request makes: the same for every attempt under one
+    /// `Idempotency-Key`, so that an attempt which crashed half-way is gone on with.
+    #[must_use]
+    pub fn made_id(&self) -> u128 {
+        self.seed.map_or_else(|| self.api.fresh_id(), |seed| seed.0)
+    }
 }
 
 impl<R: Resource, I: Intent> FromRequestParts<Api> for Authorized<R, I> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let principal = identity::principal(&api.services, &parts.headers).await?;
+        let principal = identity::caller(&parts.extensions)?;
         let path = path_parts(parts, api).await?;
         let resource = R::find(&api.services, &path).await?;
         match resource.owner() {
@@ -173,7 +218,8 @@ impl<R: Resource, I: Intent> FromRequestParts<Api> for Authorized<R, I> {
             address: parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_string()),
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()),
         };
-        Ok(Self { resource, principal, actor, path, api: api.clone(), intent: PhantomData })
+        let seed = parts.extensions.get::<Seed>().copied();
+        Ok(Self { resource, principal, actor, path, seed, api: api.clone(), intent: PhantomData })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bodies and queries whose refusal says where they are wrong.
 
+use super::body::{DEPTH_LIMIT, is_too_deep};
 use super::problem::Problem;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -29,7 +30,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-fn is_json(kind: &str) -> bool {
+pub(super) fn is_json(kind: &str) -> bool {
     let essence = kind.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
 }
@@ -47,6 +48,10 @@ pub fn too_large(rejection: &BytesRejection) -> Problem {
 /// # Errors
 /// 400 if it is no JSON, 422 if it is not of the wanted shape.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if is_too_deep(bytes) {
+        let detail = format!("the body nests deeper than {DEPTH_LIMIT}");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_deep", detail));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());

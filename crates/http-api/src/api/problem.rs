@@ -99,6 +99,7 @@ impl From<ServiceError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
             }
             ServiceError::BadToken => Self::unauthorised("the credential is not valid"),
+            ServiceError::Member(_) => Self::conflict("last_admin", detail),
             ServiceError::Shard(_) => Self::conflict("fenced", detail),
             ServiceError::Port(port) => Self::from(port),
         }

@@ -10,6 +10,8 @@ mod keys;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod logs;
 mod notifications;
+mod me;
+mod members;
 mod projects;
 mod reports;
 mod rerun;
@@ -37,6 +39,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(reports::routes())
         .merge(statistics::routes())
         .merge(keys::routes())
+        .merge(members::routes())
+        .merge(me::routes())
         .merge(audit::routes())
         .merge(notifications::routes())
         .merge(deliveries::routes())

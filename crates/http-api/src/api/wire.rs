@@ -7,6 +7,7 @@ mod job;
 mod key;
 mod log;
 mod notification;
+mod member;
 mod project;
 mod report;
 mod run;
@@ -21,6 +22,7 @@ pub use notification::{
     AttemptShown, ChannelBody, ChannelShown, DeliveryShown, GithubReportWord, NewRuleBody, OccasionWord, RuleChange,
     RuleMade, RuleShown,
 };
+pub use member::{GrantShown, MeShown, MemberBody, MemberShown, RoleWord};
 pub use project::{NewProjectBody, ProjectChange, ProjectShown, SettingsShown};
 pub use report::{AgainWord, ArtifactShown, CauseWord, ReportShown, RerunBody, media_type};
 pub use run::{

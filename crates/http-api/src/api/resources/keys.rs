@@ -2,10 +2,11 @@
 
 use crate::api::door::{Api, Authorized, CanGrant, Instance, OneProject};
 use crate::api::extract::{Asked, Body};
+use crate::api::idempotency::Unkept;
 use crate::api::page::{self, Part};
 use crate::api::problem::Problem;
 use crate::api::wire::{KeyMade, KeyShown, NewKeyBody, Page, ProblemBody, RotateBody};
-use axum::Json;
+use axum::{Extension, Json};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use shared::domain::access::{Role, Scope};
@@ -132,7 +133,7 @@ async fn made<R, I>(door: &Authorized<R, I>, new: NewKey) -> Result<Response, Pr
     }
     let (key, text) = door.services().create_key(&door.actor, new).await?;
     let made = KeyMade { key: key.into(), token: text.reveal().to_owned() };
-    Ok((StatusCode::CREATED, Json(made)).into_response())
+    Ok((StatusCode::CREATED, Extension(Unkept), Json(made)).into_response())
 }
 
 async fn revoked<R, I>(

@@ -5,6 +5,7 @@ use crate::api::extract::{Asked, Body};
 use crate::api::page::{self, Part};
 use crate::api::problem::Problem;
 use crate::api::wire::{CancelBody, NewRunBody, Page, ProblemBody, RunShown, StatusWord, VerdictWord};
+use crate::api::wait::Wait;
 use axum::Json;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -64,6 +65,7 @@ async fn list(
     responses((status = 202, body = RunShown), (status = "4XX", body = ProblemBody)))]
 async fn create(
     door: Authorized<OneProject, CanRun>,
+    wait: Wait,
     Body(body): Body<NewRunBody>,
 ) -> Result<Response, Problem> {
     let spec = order::spec(&door.resource.0.value, &body)?;
@@ -74,16 +76,18 @@ async fn create(
         pull_request: body.pull_request,
         ..Origin::of(&spec)
     };
-    let id = services.submit_from(RunId(services.ids.uuid()), &spec, origin).await?;
-    let run = RunShown::from(services.run(id).await?.value);
-    Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/v1/runs/{id}"))], Json(run)).into_response())
+    let id = services.submit_from(RunId(door.made_id()), &spec, origin).await?;
+    let run = RunShown::from(wait.for_run(services, id).await?);
+    let place = [(header::LOCATION, format!("/v1/runs/{id}"))];
+    Ok(wait.applied((StatusCode::ACCEPTED, place, Json(run))))
 }
 
 /// A run.
 #[utoipa::path(get, path = "/v1/runs/{run}", tag = "runs", params(("run" = String, Path)),
     responses((status = 200, body = RunShown), (status = "4XX", body = ProblemBody)))]
-async fn show(door: Authorized<OneRun, CanRead>) -> Json<RunShown> {
-    Json(door.resource.0.value.into())
+async fn show(door: Authorized<OneRun, CanRead>, wait: Wait) -> Result<Response, Problem> {
+    let run = wait.for_run(door.services(), door.resource.0.value.id).await?;
+    Ok(wait.applied(Json(RunShown::from(run))))
 }
 
 /// Stops a run. Doing it again, or to a run that is over, changes nothing.
