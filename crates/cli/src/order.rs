@@ -124,10 +124,8 @@ mod tests {
 
     fn args(text: &[&str]) -> RunArgs {
         let cli = Cli::try_parse_from(["fleetest", "run"].iter().chain(text)).unwrap();
-        match cli.command {
-            Command::Run(run) => *run,
-            Command::Runner(_) => panic!("not a run"),
-        }
+        let Command::Run(run) = cli.command else { panic!("not a run") };
+        *run
     }
 
     fn project() -> Project {

@@ -11,8 +11,6 @@ use std::collections::BTreeMap;
 
 /// Longest stored reason of a loss, in bytes.
 const PROBLEM_BYTES: usize = 1024;
-/// Losses of a shard that are put down to its host.
-const EXCUSES: u32 = 20;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
 fn is_zero(number: &u32) -> bool {
@@ -137,11 +135,11 @@ impl Shard {
         }
     }
 
-    /// The current attempt will be no fault of the shard's: its host went away. A bounded number of times only, as it
-    /// may be the shard that brings the host down.
+    /// The loss of the current attempt is no fault of the shard's: its host went away. If it is the shard that brings
+    /// the host down, the deadline of its run ends that.
     #[must_use]
     pub fn excuse(mut self) -> Self {
-        self.excused = (self.excused + 1).min(EXCUSES);
+        self.excused += 1;
         self
     }
 
@@ -336,11 +334,11 @@ mod tests {
     fn what_was_lost_with_the_host_does_not_count_against_the_limit() {
         let clocks = Clocks { launch_limit: 1, ..Clocks::default() };
         let mut shard = running();
-        for attempt in 2..=EXCUSES + 1 {
+        for attempt in 2..=50 {
             shard = shard.excuse().lost(&clocks, NOW, "the host is gone");
             assert_eq!((shard.status, shard.id.attempt), (ShardStatus::Wanted, attempt));
         }
-        assert_eq!(shard.excuse().lost(&clocks, NOW, "again").status, ShardStatus::Failed, "not for ever");
+        assert_eq!(shard.lost(&clocks, NOW, "its own end").status, ShardStatus::Failed);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! whose report was not whole is reported anew.
 
 use super::folder;
-use super::place::{KEY_FILE, keep_blobs};
+use super::place::{KEY_FILE, keep_blobs, private_scratch};
 use crate::args::serve::BackupArgs;
 use crate::config::Config;
 use crate::engine::ground::{BLOBS_FOLDER, STORE_FILE};
@@ -75,7 +75,7 @@ pub fn backup(args: &BackupArgs, config: &Config) -> anyhow::Result<Exit> {
 fn write(dir: &Path, to: &Path) -> anyhow::Result<u64> {
     let failed = |error| cannot_write(to, error);
     let parent = to.parent().unwrap_or(Path::new("."));
-    let scratch = tempfile::Builder::new().prefix(".fleetest-backup-").tempdir_in(parent).map_err(failed)?;
+    let scratch = private_scratch(".fleetest-backup-").tempdir_in(parent).map_err(failed)?;
     let part = scratch.path().join("part.tar");
     let _keeping = keep_blobs(dir).map_err(|error| cannot_write(dir, error))?;
     let store = scratch.path().join(STORE_FILE);

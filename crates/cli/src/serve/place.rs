@@ -14,7 +14,7 @@ use shared::ports::IdSource as _;
 use shared::service::token::TokenKey;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// File with the key of every token.
@@ -89,6 +89,13 @@ pub(crate) fn make_private(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
+/// A scratch folder to be made that its owner alone may enter.
+pub(crate) fn private_scratch(prefix: &str) -> tempfile::Builder<'_, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).permissions(fs::Permissions::from_mode(0o700));
+    builder
+}
+
 /// The key that the folder has, or a fresh one.
 fn token_key(path: &Path) -> Result<TokenKey, Problem> {
     match fs::read_to_string(path) {
@@ -132,7 +139,6 @@ fn taken(dir: &Path, holder: Option<Owner>, me: Owner) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn the_key_stays_and_is_for_its_owner_alone() {

@@ -5,7 +5,7 @@
 
 use super::backup::{ABOUT, About, END, End, FORMAT};
 use super::folder;
-use super::place::{KEY_FILE, make_private};
+use super::place::{KEY_FILE, make_private, private_scratch};
 use crate::args::serve::RestoreArgs;
 use crate::config::Config;
 use crate::engine::ground::{BLOBS_FOLDER, STORE_FILE};
@@ -59,7 +59,7 @@ pub fn restore(args: &RestoreArgs, config: &Config) -> anyhow::Result<Exit> {
     let parent = dir.parent().unwrap_or(Path::new("."));
     let failed = |error| cannot_write(&dir, error);
     make_private(parent).map_err(failed)?;
-    let staging = tempfile::Builder::new().prefix(".fleetest-restore-").tempdir_in(parent).map_err(failed)?;
+    let staging = private_scratch(".fleetest-restore-").tempdir_in(parent).map_err(failed)?;
     let files = unpack(BufReader::new(file), staging.path()).map_err(|error| {
         Problem::could_not_run(format!("`{}` is not restored", from.display())).because(error)
     })?;

@@ -285,3 +285,46 @@ fn a_program_that_is_missing_is_refused_and_forgotten() {
         assert_eq!(stage.launcher.live(), 0);
     });
 }
+
+#[test]
+fn slots_are_counted_where_there_is_a_number_of_them() {
+    alone(async {
+        let stage = Stage::with("read token; echo $FLEETEST_SLOTS > slots; read more", |config| {
+            config.capacity = 9;
+            config.slots = Some(4);
+        });
+        let launch = |shard: u32, slots: Option<u32>| {
+            let order = LaunchOrder { slots, ..order(shard) };
+            block_on(stage.launcher.launch(&order)).is_ok()
+        };
+        assert!(launch(1, Some(3)));
+        assert!(!launch(2, Some(2)), "three and two are more than four");
+        assert!(launch(3, Some(1)));
+        assert!(!launch(4, Some(1)));
+        stage.launcher.kill_all(PATIENCE);
+        assert!(launch(5, Some(64)), "more than there are is all");
+        assert!(!launch(6, Some(1)));
+        stage.launcher.kill_all(PATIENCE);
+        fs::remove_file(stage.folder.path().join("slots")).unwrap();
+        assert!(launch(7, None), "no number is all");
+        assert_eq!(stage.written("slots"), "4");
+        assert!(!launch(8, Some(1)));
+    });
+}
+
+#[test]
+fn long_ended_runners_are_forgotten() {
+    alone(async {
+        let stage = Stage::new("exit 0");
+        let mut runners = stage.launcher.shared.runners();
+        for number in 0..REMEMBERED + 3 {
+            let token = number.to_string();
+            let (pid, phase) = (Pid::from_raw(1), Phase::Ended(RunnerState::Unknown));
+            let runner = Runner { pid, slots: 1, phase, stop_requested: false, lifeline: None };
+            runners.insert(token.clone(), runner);
+            stage.launcher.shared.remember_end(&mut runners, &token);
+        }
+        assert_eq!(runners.len(), REMEMBERED);
+        assert!(!runners.contains_key("2") && runners.contains_key("3"));
+    });
+}

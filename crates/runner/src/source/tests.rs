@@ -138,3 +138,16 @@ fn a_directory_is_used_where_it_stands() {
     std::fs::write(scratch.path().join("file"), "").unwrap();
     assert!(matches!(provide_at(&scratch.path().join("file")), Err(SourceError::Directory { .. })));
 }
+
+#[test]
+fn a_request_reaches_a_repository_of_this_machine_only_with_leave() {
+    let repository = repository();
+    let path = repository.scratch.path().join("bare.git");
+    let provide_with = |local: bool, name: &str| {
+        let source = Source::Git { url: path.display().to_string(), commit: "main".to_owned() };
+        let environment = GitEnvironment { local, ..config::git_environment() };
+        provide(&source, &repository.scratch.path().join(name), &environment, &Control::default())
+    };
+    assert!(matches!(provide_with(false, "a"), Err(SourceError::Address(_))));
+    assert!(provide_with(true, "b").unwrap().join("file").is_file());
+}
