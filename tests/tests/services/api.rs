@@ -2,8 +2,10 @@
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may panic")]
 
+mod notifications;
 mod rights;
 mod runs;
+mod webhooks;
 
 use crate::desk::{Desk, now};
 use axum::Router;

@@ -9,7 +9,7 @@ use shared::domain::spec::{ChosenUnit, Framework, RunSpec, Shards, Source, Suite
 use shared::domain::time::Timestamp;
 use shared::domain::unit::{DiscoveredUnit, LeasedEntry, UnitEvent};
 use shared::domain::verdict::Judgement;
-use shared::ports::{Blobs, Launcher, Unobserved};
+use shared::ports::{Blobs, LaunchOrder, Launcher, Unobserved};
 use shared::service::token::{Caller, TokenKey};
 use shared::service::{ServiceError, Services, Settings};
 use shared::wire::link::{
@@ -99,6 +99,15 @@ impl Desk {
             .filter(|order| wanted(&order.shard))
             .max_by_key(|order| order.shard.attempt)
             .expect("no such launch");
+        self.runner_with(order, slots)
+    }
+
+    /// The runner of this launch, which has just come forward with one slot.
+    pub(crate) fn runner_of(&self, order: &LaunchOrder) -> Hand<'_> {
+        self.runner_with(order, 1)
+    }
+
+    fn runner_with(&self, order: &LaunchOrder, slots: u32) -> Hand<'_> {
         let request = SessionRequest {
             link_version: LINK_VERSION,
             bootstrap_token: order.bootstrap_token.clone(),
