@@ -6,12 +6,14 @@
 
 mod blobs;
 mod launcher;
+mod notifier;
 mod queue;
 mod sources;
 mod store;
 
 pub use blobs::MemoryBlobs;
 pub use launcher::MemoryLauncher;
+pub use notifier::MemoryNotifier;
 pub use queue::MemoryQueue;
 pub use sources::{ManualClock, SeededIds, SplitMix};
 pub use store::MemoryStore;

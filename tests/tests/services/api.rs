@@ -8,7 +8,9 @@ mod reports;
 mod rerun;
 mod rights;
 mod runs;
+mod notifications;
 mod statistics;
+mod webhooks;
 
 use crate::desk::{Desk, cases, now, spec, unit, whole};
 use axum::Router;

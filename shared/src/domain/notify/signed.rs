@@ -13,13 +13,18 @@ use serde_json::json;
 use sha2::Sha256;
 
 pub(super) fn parcel(url: &Secret, secret: &Secret, told: &Told) -> Parcel {
+    let mut data = json!(told.story);
+    if let Some(fields) = data.as_object_mut() {
+        fields.insert("queued_at".to_owned(), json!(told.story.queued_at.rfc3339()));
+        fields.insert("finished_at".to_owned(), json!(told.story.finished_at.rfc3339()));
+    }
     let body = json!({
         "type": if told.story.run.is_some() { "run.finished" } else { "test" },
         "timestamp": told.at.rfc3339(),
         "headline": told.headline(),
         "events": told.events,
         "url": told.link,
-        "data": told.story,
+        "data": data,
     })
     .to_string();
     let id = told.id.to_string();
