@@ -4,12 +4,16 @@
 //! say, as data, what should happen.
 
 pub mod access;
+pub mod address;
 pub mod audit;
 pub mod case;
 pub mod config;
+pub mod detect;
 pub mod filter;
+pub mod git;
 pub mod id;
 pub mod key;
+pub mod order;
 pub mod origin;
 pub mod outcome;
 pub mod predict;
@@ -18,6 +22,7 @@ pub mod proof;
 pub mod queue;
 pub mod render;
 pub mod report;
+pub mod resolve;
 pub mod run;
 pub mod shard;
 pub mod spec;

@@ -19,11 +19,13 @@ pub mod launch;
 pub mod lease;
 pub mod logs;
 pub mod manifest;
+pub mod order;
 pub mod plan;
 pub mod project;
 pub mod recover;
 pub mod report;
 pub mod repository;
+mod resolve;
 pub mod runs;
 pub mod session;
 pub mod submit;
@@ -33,6 +35,7 @@ pub mod token;
 use crate::domain::id::RunId;
 use crate::domain::queue::Rejected;
 use crate::domain::shard::{Clocks, ShardRejected};
+use crate::ports::forge::Forge;
 use crate::ports::{
     Blobs, Clock, IdSource, Launcher, Notice, Observer, PortError, Queue, Store, Topic, Wake,
 };
@@ -67,6 +70,8 @@ pub struct Services {
     pub queue: Arc<dyn Queue>,
     /// Runners.
     pub launcher: Arc<dyn Launcher>,
+    /// Repositories.
+    pub forge: Arc<dyn Forge>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.

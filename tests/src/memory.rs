@@ -5,12 +5,14 @@
 //! the caller.
 
 mod blobs;
+mod forge;
 mod launcher;
 mod queue;
 mod sources;
 mod store;
 
 pub use blobs::MemoryBlobs;
+pub use forge::MemoryForge;
 pub use launcher::MemoryLauncher;
 pub use queue::MemoryQueue;
 pub use sources::{ManualClock, SeededIds, SplitMix};

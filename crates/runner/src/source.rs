@@ -1,15 +1,14 @@
 //! The source of a job: a directory used where it stands, or one commit fetched with git.
 //!
-//! Addresses and references are checked before git sees them (`address`), and git runs hardened (`git`). What
+//! Addresses and references are checked before git sees them (`domain::address`), and git runs hardened (`git`). What
 //! came from a request is only ever fetched by https or ssh; a local repository only by [`fetch_local`], for a
 //! path that a person gave on the command line.
 
-pub mod address;
 mod git;
 
 use crate::session::control::Control;
-pub use address::{AddressError, Reference, Remote};
 use git::{Checkout, FETCH_LIMIT, Origin};
+pub use shared::domain::address::{AddressError, Reference, Remote};
 use shared::domain::spec::Source;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -81,6 +80,9 @@ pub enum SourceError {
         /// What came.
         got: String,
     },
+    /// The coordinator has not looked the reference up.
+    #[error("the reference `{0}` was never looked up; this is a fault of Fleetest")]
+    Unresolved(String),
     /// The runner was told to stop.
     #[error("fetching was stopped")]
     Stopped,
@@ -108,6 +110,7 @@ impl SourceError {
             | Self::ForeignOwner { .. }
             | Self::TooSlow { .. }
             | Self::OtherCommit { .. }
+            | Self::Unresolved(_)
             | Self::Stopped => String::new(),
         }
     }
@@ -156,6 +159,8 @@ pub fn provide(
             fetch_remote(url, commit, &dest, environment, control)?;
             Ok(dest)
         }
+        Source::Reference(wanted) => Err(SourceError::Unresolved(wanted.reference.clone())),
+        Source::Archive(_) => Err(SourceError::Unresolved(String::new())),
     }
 }
 

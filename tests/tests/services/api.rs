@@ -4,8 +4,9 @@
 
 mod rights;
 mod runs;
+mod sources;
 
-use crate::desk::{Desk, now};
+use crate::desk::{Desk, REPOSITORY, now};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
@@ -66,7 +67,7 @@ impl Front {
     }
 
     pub(crate) fn make_project(&self, name: &str) {
-        let body = json!({ "id": name, "repository": "https://example.org/x.git" });
+        let body = json!({ "id": name, "repository": REPOSITORY });
         self.post("/v1/projects", &body).ok();
     }
 

@@ -17,6 +17,7 @@ use shared::domain::id::{RunId, ShardAttempt};
 use shared::domain::shard::Clocks;
 use shared::domain::spec::{RunSpec, Shards};
 use shared::domain::verdict::{Cause, CauseCode};
+use shared::ports::forge::NoForge;
 use shared::ports::{IdSource as _, Notice, Observer, PortError, RunnerState, Wake};
 use shared::service::token::TokenKey;
 use shared::service::{ServiceError, Services, Settings};
@@ -95,6 +96,7 @@ impl Host {
             blobs: Arc::new(Watched { inner: blobs, alarm: alarm.clone() }),
             queue: Arc::new(queue),
             launcher: Arc::<ProcessLauncher>::clone(&launcher),
+            forge: Arc::new(NoForge),
             clock,
             ids: Arc::new(OsIds),
             observer: Arc::new(onlooker),

@@ -68,6 +68,7 @@ pub(super) const LAYERS: &[Layer] = &[
 /// The only foreign crates that `shared` may name: small, pure, no I/O.
 pub(super) const SHARED_MAY_USE: &[&str] = &[
     "async-trait",
+    "croner",
     "hex",
     "hmac",
     "jiff",

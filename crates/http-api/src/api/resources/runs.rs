@@ -10,14 +10,15 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use shared::domain::id::RunId;
-use shared::domain::origin::Origin;
+use shared::domain::origin::Trigger;
 use shared::domain::verdict::{Cause, CauseCode};
+use shared::service::order::Asker;
 use shared::service::runs::RunFilter;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-mod order;
+pub(super) mod order;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show)).routes(routes!(cancel))
@@ -66,15 +67,10 @@ async fn create(
     door: Authorized<OneProject, CanRun>,
     Body(body): Body<NewRunBody>,
 ) -> Result<Response, Problem> {
-    let spec = order::spec(&door.resource.0.value, &body)?;
     let services = door.services();
-    let origin = Origin {
-        actor: door.actor.subject.clone(),
-        priority: body.priority,
-        pull_request: body.pull_request,
-        ..Origin::of(&spec)
-    };
-    let id = services.submit_from(RunId(services.ids.uuid()), &spec, origin).await?;
+    let asker = Asker { actor: door.actor.subject.clone(), trigger: Trigger::Request, parked: false };
+    let order = order::read(body)?;
+    let id = services.order_run(RunId(services.ids.uuid()), &door.resource.0.value, &order, asker).await?;
     let run = RunShown::from(services.run(id).await?.value);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/v1/runs/{id}"))], Json(run)).into_response())
 }
