@@ -27,10 +27,12 @@ pub mod report;
 pub mod repository;
 mod resolve;
 pub mod runs;
+pub mod schedule;
 pub mod session;
 pub mod submit;
 pub mod sweep;
 pub mod token;
+pub mod upload;
 
 use crate::domain::id::RunId;
 use crate::domain::queue::Rejected;

@@ -22,8 +22,11 @@ const TOKEN_VARIABLE: &str = "FLEETEST_BOOTSTRAP_TOKEN";
 const SLOTS_VARIABLE: &str = "FLEETEST_SLOTS";
 /// `1` allows `http` to a coordinator on another machine.
 const PLAINTEXT_VARIABLE: &str = "FLEETEST_LINK_PLAINTEXT";
+/// `1` allows a run to name a repository on this machine by its path.
+const LOCAL_VARIABLE: &str = "FLEETEST_LOCAL_SOURCES";
 /// Variables of the runner that no child may see.
-const PRIVATE_VARIABLES: [&str; 4] = [URL_VARIABLE, TOKEN_VARIABLE, SLOTS_VARIABLE, PLAINTEXT_VARIABLE];
+const PRIVATE_VARIABLES: [&str; 5] =
+    [URL_VARIABLE, TOKEN_VARIABLE, SLOTS_VARIABLE, PLAINTEXT_VARIABLE, LOCAL_VARIABLE];
 
 /// Takes the runner's own variables out of what a child will see.
 pub fn hide_private(command: &mut Command) -> &mut Command {
@@ -70,6 +73,8 @@ pub struct RunnerConfig {
     pub watch_stdin: bool,
     /// What git may see of the environment.
     pub git: GitEnvironment,
+    /// Whether a run may name a repository on this machine by its path.
+    pub local_sources: bool,
     /// Masks secrets and strips escapes.
     pub cleaner: CleanerFactory,
     /// Understands filter expressions.
@@ -105,6 +110,7 @@ impl RunnerConfig {
             handle_signals: false,
             watch_stdin: false,
             git: GitEnvironment::default(),
+            local_sources: false,
             cleaner: Arc::new(|_| Arc::new(|text| text)),
             // Running everything although a part was asked for would be a wrong answer.
             filter: Arc::new(|_| Err("this runner understands no filters".to_owned())),
@@ -160,6 +166,7 @@ fn read(
     };
     let (url, token, slots) = (text(URL_VARIABLE), text(TOKEN_VARIABLE), text(SLOTS_VARIABLE));
     let plaintext = text(PLAINTEXT_VARIABLE).as_deref() == Some("1");
+    let local_sources = text(LOCAL_VARIABLE).as_deref() == Some("1");
     let watch_stdin = token.is_none();
     let mut keep = |checked: Result<String, String>| checked.map_err(|problem| problems.push(problem)).ok();
     let url =
@@ -178,7 +185,7 @@ fn read(
     match (url, token) {
         (Some(url), Some(token)) if problems.is_empty() => {
             let config = RunnerConfig::new(&url, &token, slots);
-            Ok(RunnerConfig { handle_signals: true, watch_stdin, ..config })
+            Ok(RunnerConfig { handle_signals: true, watch_stdin, local_sources, ..config })
         }
         _ => Err(ConfigError { problems }),
     }

@@ -4,9 +4,12 @@
 //! came from a request is only ever fetched by https or ssh; a local repository only by [`fetch_local`], for a
 //! path that a person gave on the command line.
 
+mod archive;
 mod git;
 
+use crate::link::Link;
 use crate::session::control::Control;
+pub use archive::ArchiveError;
 use git::{Checkout, FETCH_LIMIT, Origin};
 pub use shared::domain::address::{AddressError, Reference, Remote};
 use shared::domain::spec::Source;
@@ -80,6 +83,9 @@ pub enum SourceError {
         /// What came.
         got: String,
     },
+    /// The uploaded archive cannot be used.
+    #[error("the uploaded source cannot be used: {0}")]
+    Archive(#[source] ArchiveError),
     /// The coordinator has not looked the reference up.
     #[error("the reference `{0}` was never looked up; this is a fault of Fleetest")]
     Unresolved(String),
@@ -104,6 +110,7 @@ impl SourceError {
         match self {
             Self::Unreachable { detail, .. } => detail.clone(),
             Self::NoGit(source) | Self::Destination { source, .. } => source.to_string(),
+            Self::Archive(error) => error.detail(),
             Self::Address(_)
             | Self::Directory { .. }
             | Self::UnknownReference { .. }
@@ -138,16 +145,27 @@ impl GitEnvironment {
     }
 }
 
-/// Makes the source of a session available; a fetched one lies in `scratch`.
+/// What a source may be fetched with.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// Where fetched sources lie.
+    pub scratch: &'a Path,
+    /// What git may see.
+    pub environment: &'a GitEnvironment,
+    /// The coordinator, which has the uploaded ones.
+    pub link: &'a Link,
+    /// Whether a run may name a repository on this machine by its path.
+    pub local: bool,
+    /// What can end it early.
+    pub control: &'a Control,
+}
+
+/// Makes the source of a session available; a fetched one lies in the scratch directory.
 ///
 /// # Errors
 /// See [`SourceError`].
-pub fn provide(
-    source: &Source,
-    scratch: &Path,
-    environment: &GitEnvironment,
-    control: &Control,
-) -> Result<PathBuf, SourceError> {
+pub fn provide(source: &Source, means: Means<'_>) -> Result<PathBuf, SourceError> {
+    let Means { scratch, environment, link, local, control } = means;
     match source {
         Source::Directory { path } => {
             let refuse = |reason: String| SourceError::Directory { path: path.clone(), reason };
@@ -156,11 +174,18 @@ pub fn provide(
         }
         Source::Git { url, commit } => {
             let dest = scratch.join("source");
-            fetch_remote(url, commit, &dest, environment, control)?;
+            match Path::new(url) {
+                path if local && path.is_absolute() => {
+                    fetch_local(path, commit, &dest, environment, control)?
+                }
+                _ => fetch_remote(url, commit, &dest, environment, control)?,
+            };
             Ok(dest)
         }
+        Source::Archive(archive) => {
+            archive::provide(archive, scratch, &|offset| link.source(offset), &|| control.stopping())
+        }
         Source::Reference(wanted) => Err(SourceError::Unresolved(wanted.reference.clone())),
-        Source::Archive(_) => Err(SourceError::Unresolved(String::new())),
     }
 }
 

@@ -40,7 +40,17 @@ impl Services {
         order: &RunOrder,
         asker: Asker,
     ) -> Result<RunId, OrderError> {
-        let spec = order.spec(project, None)?;
+        let archive = match order.source {
+            Some(source) => Some(self.use_source(project, source).await?.ok_or_else(|| Wrong {
+                pointer: "/source",
+                detail: format!(
+                    "`{project_id}` has no upload `{source}` with an archive",
+                    project_id = project.id
+                ),
+            })?),
+            None => None,
+        };
+        let spec = order.spec(project, archive)?;
         let origin = Origin {
             actor: asker.actor,
             trigger: asker.trigger,

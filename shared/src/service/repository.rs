@@ -238,6 +238,11 @@ impl Commit {
         self.writes.push(Write { key, condition: Condition::Any, change: Change::Delete });
     }
 
+    /// Removes a document that must still have the version it was read with.
+    pub(crate) fn check_and_delete(&mut self, key: Key, version: u64) {
+        self.writes.push(Write { key, condition: Condition::Version(version), change: Change::Delete });
+    }
+
     /// Demands that a document still has the version it was read with.
     pub(crate) fn check(&mut self, key: Key, version: u64) {
         self.writes.push(Write { key, condition: Condition::Version(version), change: Change::Check });

@@ -4,7 +4,9 @@
 
 mod rights;
 mod runs;
+mod schedules;
 mod sources;
+mod uploads;
 
 use crate::desk::{Desk, REPOSITORY, now};
 use axum::Router;

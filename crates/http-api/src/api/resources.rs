@@ -6,6 +6,8 @@ mod keys;
 mod projects;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod runs;
+mod schedules;
+mod sources;
 
 use super::door::Api;
 use axum::http::header;
@@ -20,6 +22,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(runs::routes())
         .merge(keys::routes())
         .merge(audit::routes())
+        .merge(schedules::routes())
+        .merge(sources::routes())
 }
 
 /// The description as JSON.

@@ -5,12 +5,16 @@
 mod key;
 mod project;
 mod run;
+mod schedule;
+mod source;
 
 pub use key::{KeyMade, KeyShown, NewKeyBody, RotateBody};
 pub use project::{NewProjectBody, ProjectChange, ProjectShown, SettingsShown};
 pub use run::{
     CancelBody, CauseShown, CountsShown, NewRunBody, RunShown, StatusWord, TriggerShown, VerdictWord,
 };
+pub use schedule::{NewScheduleBody, ScheduleChange, ScheduleShown};
+pub use source::{NewSourceBody, SourceOffered, SourceShown};
 
 use serde::{Deserialize, Serialize};
 use shared::domain::audit::AuditEntry;
