@@ -3,6 +3,7 @@
 //! Semantics stand in each trait's docs and are checked by the contract suites of `testkit`, one suite per
 //! port, run on every adapter. Errors say what the caller can do about them.
 
+pub mod forge;
 pub mod limits;
 
 use crate::domain::case::CaseResult;

@@ -27,6 +27,7 @@ pub mod logs;
 pub mod manifest;
 pub mod notify;
 pub mod member;
+pub mod order;
 pub mod plan;
 pub mod project;
 pub mod recover;
@@ -35,7 +36,9 @@ pub mod repository;
 pub mod rerun;
 pub mod resume;
 pub mod retain;
+mod resolve;
 pub mod runs;
+pub mod schedule;
 pub mod session;
 pub mod submit;
 mod supersede;
@@ -43,11 +46,13 @@ pub mod sweep;
 pub mod token;
 pub mod trends;
 pub mod webhook;
+pub mod upload;
 
 use crate::domain::id::RunId;
 use crate::domain::member::MemberRefused;
 use crate::domain::queue::Rejected;
 use crate::domain::shard::{Clocks, ShardRejected};
+use crate::ports::forge::Forge;
 use crate::ports::{
     Blobs, Clock, IdSource, Launcher, Notice, Observer, PortError, Queue, Store, Topic, Wake,
 };
@@ -84,6 +89,8 @@ pub struct Services {
     pub queue: Arc<dyn Queue>,
     /// Runners.
     pub launcher: Arc<dyn Launcher>,
+    /// Repositories.
+    pub forge: Arc<dyn Forge>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.

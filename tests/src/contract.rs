@@ -1,12 +1,13 @@
 //! One contract suite per port: what every adapter must do, case by case.
 //!
-//! A case is a plain `async fn` over `&dyn Port`. The macros `store_contract!`, `blobs_contract!`,
+//! A case is a plain `async fn` over `&dyn Port`. The macros `store_contract!`, `blobs_contract!`, `forge_contract!`,
 //! `queue_contract!`, `launcher_contract!`, `clock_contract!` and `ids_contract!` make one named test per case for
 //! the adapter that an expression creates; the expression yields the adapter and whatever must outlive it.
 //! `each_case_is_in_its_macro` keeps a case from being written and never run.
 
 pub mod blobs;
 pub mod clock;
+pub mod forge;
 pub mod ids;
 pub mod launcher;
 pub mod queue;
@@ -134,6 +135,27 @@ macro_rules! blobs_contract {
     };
 }
 
+/// The contract of `Forge` for one adapter; the expression yields a [`forge::Known`].
+#[macro_export]
+macro_rules! forge_contract {
+    ($module:ident, $make:expr) => {
+        $crate::contract_tests!(
+            $module,
+            $crate::contract::block_on,
+            forge,
+            $make,
+            [
+                names_and_commits_are_resolved,
+                a_branch_comes_before_a_tag_of_its_name,
+                what_is_not_there_is_not_found,
+                files_are_those_of_their_commit,
+                a_listing_is_what_detection_needs,
+                what_is_dangerous_is_denied,
+            ]
+        );
+    };
+}
+
 /// The contract of `Queue` for one adapter; `$run` drives its futures, the expression yields a probe.
 #[macro_export]
 macro_rules! queue_contract {
@@ -219,7 +241,7 @@ macro_rules! ids_contract {
 mod tests {
     use super::*;
     use crate::fault::{Calm, Faults, FaultyBlobs, FaultyLauncher, FaultyStore};
-    use crate::memory::{ManualClock, MemoryBlobs, MemoryLauncher, MemoryStore, SeededIds};
+    use crate::memory::{ManualClock, MemoryBlobs, MemoryForge, MemoryLauncher, MemoryStore, SeededIds};
     use shared::domain::time::Timestamp;
     use std::collections::BTreeSet;
 
@@ -239,6 +261,7 @@ mod tests {
         blobs_behind_a_calm_plan,
         (FaultyBlobs::new(Arc::new(MemoryBlobs::default()), Faults::new(Calm)), ())
     );
+    forge_contract!(memory_forge, (memory_forge_known(), ()));
     queue_contract!(memory_queue, (queue::MemoryProbe::new(clock()), ()));
     launcher_contract!(memory_launcher, (MemoryLauncher::new(2), ()));
     launcher_contract!(
@@ -247,6 +270,14 @@ mod tests {
     );
     clock_contract!(manual_clock, (ManualClock::new(START), ()));
     ids_contract!(seeded_ids, (SeededIds::new(1), ()));
+
+    fn memory_forge_known() -> forge::Known {
+        let (memory, url) = (MemoryForge::default(), "https://example.org/known.git".to_owned());
+        let first =
+            memory.commit(&url, forge::FIRST, &["refs/heads/feature/x", "refs/tags/v1", "refs/tags/both"]);
+        let second = memory.commit(&url, forge::SECOND, &["refs/heads/main", "HEAD", "refs/heads/both"]);
+        forge::Known { forge: Arc::new(memory), url, first, second }
+    }
 
     #[test]
     fn each_case_is_in_its_macro() {
@@ -259,6 +290,7 @@ mod tests {
             include_str!("contract/store/queries.rs"),
             include_str!("contract/store/races.rs"),
             include_str!("contract/blobs.rs"),
+            include_str!("contract/forge.rs"),
             include_str!("contract/queue.rs"),
             include_str!("contract/launcher.rs"),
             include_str!("contract/clock.rs"),

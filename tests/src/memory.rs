@@ -5,6 +5,7 @@
 //! the caller.
 
 mod blobs;
+mod forge;
 mod launcher;
 mod notifier;
 mod queue;
@@ -12,6 +13,7 @@ mod sources;
 mod store;
 
 pub use blobs::MemoryBlobs;
+pub use forge::MemoryForge;
 pub use launcher::MemoryLauncher;
 pub use notifier::MemoryNotifier;
 pub use queue::MemoryQueue;

@@ -23,6 +23,7 @@ use crate::interrupt::{self, StopFlag};
 use crate::run::{ink, wall_clock};
 use axum::Router;
 use host::Host;
+use embedded::git::{GitConfig, GitForge};
 use http_api::api::door::Api;
 use log::Log;
 use pace::Patience;
@@ -90,6 +91,7 @@ async fn run(args: &ServeArgs, place: Arc<Place>, log: &Log, stop: &StopFlag) ->
         dir: &place.dir,
         launch,
         settings: settings(&place, slots),
+        forge: Arc::new(forge(&place, args.allow_local_sources)),
         observer: Arc::new(Unobserved),
         alarm: None,
     })
@@ -111,6 +113,17 @@ async fn run(args: &ServeArgs, place: Arc<Place>, log: &Log, stop: &StopFlag) ->
     let ((), left) = tokio::join!(public, host.stop(LAST_WORDS));
     log.say(&format!("stopped; unfinished runs that the next start goes on with: {left}"));
     Ok(())
+}
+
+/// Looks references up with git, which sees of the environment what a runner's git sees.
+fn forge(place: &Place, allow_local: bool) -> GitForge {
+    let seen = runner::config::git_environment();
+    GitForge::new(GitConfig {
+        folder: place.dir.join("repositories"),
+        environment: seen.always,
+        ssh_environment: seen.ssh,
+        allow_local,
+    })
 }
 
 fn router(services: &Arc<Services>) -> Router {

@@ -1,8 +1,9 @@
 //! The suites of a project: from its `fleetest.toml`, or found by looking at its files.
 
 use crate::exit::Problem;
-use runner::detect::{detect, scan};
+use runner::scan::scan;
 use shared::domain::config;
+use shared::domain::detect::detect;
 use shared::domain::spec::SuiteSpec;
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! Adapters for one machine: SQLite, files, an in-process queue, local processes, the system's clock and ids.
+//! Adapters for one machine: SQLite, files, an in-process queue, local processes, the git command, the system's clock and ids.
 //!
 //! Each keeps the semantics of its port and nothing more; rules live in `shared`. Blocking work happens on
 //! threads of this crate, so that every adapter can be awaited from any runtime.
@@ -6,6 +6,7 @@
 mod lane;
 
 pub mod files;
+pub mod git;
 pub mod process;
 pub mod queue;
 pub mod sqlite;

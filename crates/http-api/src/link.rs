@@ -6,11 +6,12 @@ mod turns;
 
 use crate::problem::LinkProblem;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::routing::{post, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use shared::service::Services;
 use shared::service::token::Caller;
@@ -48,6 +49,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/release", post(release))
         .route("/finish", post(finish))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .route("/source", get(source))
         .route("/manifest", manifest)
         .with_state(Arc::new(Link { services, turns: Turns::default() }));
     Router::new().nest(LINK_PREFIX, calls)
@@ -81,6 +83,20 @@ impl<T: DeserializeOwned> FromRequest<Arc<Link>> for Body<T> {
 
 async fn session(State(link): Shared, Body(request): Body<SessionRequest>) -> Reply<SessionReply> {
     Ok(Json(link.services.open_session(&request).await?))
+}
+
+/// Where a piece of the source begins, in bytes.
+#[derive(Debug, Deserialize)]
+struct Place {
+    offset: u64,
+}
+
+async fn source(
+    State(link): Shared,
+    Runner(caller): Runner,
+    Query(place): Query<Place>,
+) -> Result<Vec<u8>, LinkProblem> {
+    Ok(link.services.source_piece(&caller, place.offset).await?)
 }
 
 async fn manifest(

@@ -4,7 +4,6 @@
 //! threads without an async runtime: one per slot, one for the heartbeat, one that flushes results.
 
 pub mod config;
-pub mod detect;
 pub mod driver;
 pub mod exec;
 pub mod heartbeat;
@@ -13,6 +12,7 @@ pub mod mask;
 pub mod outbox;
 pub mod parse;
 pub mod sanitise;
+pub mod scan;
 pub mod session;
 pub mod setup;
 pub mod slots;

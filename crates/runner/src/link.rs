@@ -185,6 +185,14 @@ impl Link {
         self.call(&Method::POST, "finish", request, patience)
     }
 
+    /// A piece of the uploaded source, from an offset on.
+    ///
+    /// # Errors
+    /// As every call.
+    pub fn source(&self, offset: u64) -> Result<Vec<u8>, LinkError> {
+        self.ask(&Method::GET, &format!("source?offset={offset}"), None, Patience::UntilLost)
+    }
+
     fn call<Q: Serialize, R: DeserializeOwned>(
         &self,
         method: &Method,
@@ -194,13 +202,24 @@ impl Link {
     ) -> Result<R, LinkError> {
         let refused = |error: serde_json::Error| LinkError::Refused(format!("`{name}`: {error}"));
         let body = serde_json::to_vec(request).map_err(refused)?;
+        let bytes = self.ask(method, name, Some(&body), patience)?;
+        serde_json::from_slice(&bytes).map_err(refused)
+    }
+
+    fn ask(
+        &self,
+        method: &Method,
+        name: &str,
+        body: Option<&[u8]>,
+        patience: Patience,
+    ) -> Result<Vec<u8>, LinkError> {
         let mut backoff = Backoff::default();
         loop {
-            let (answer, bytes) = self.attempt(method, name, &body, self.deadline(patience));
+            let (answer, bytes) = self.attempt(method, name, body, self.deadline(patience));
             let (retry_after, reason) = match answer {
                 Answer::Accepted => {
                     self.access.lock().unwrap_or_else(PoisonError::into_inner).answered_at = Instant::now();
-                    return serde_json::from_slice(&bytes).map_err(refused);
+                    return Ok(bytes);
                 }
                 Answer::Stale => return Err(LinkError::Stale),
                 Answer::Fenced(reason) => return Err(LinkError::Fenced(reason)),
@@ -216,7 +235,13 @@ impl Link {
     }
 
     /// One attempt: the meaning of its answer, and the body.
-    fn attempt(&self, method: &Method, name: &str, body: &[u8], deadline: Instant) -> (Answer, Vec<u8>) {
+    fn attempt(
+        &self,
+        method: &Method,
+        name: &str,
+        body: Option<&[u8]>,
+        deadline: Instant,
+    ) -> (Answer, Vec<u8>) {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.exchange(method, name, body, left.clamp(ATTEMPT_FLOOR, ATTEMPT_LIMIT)) {
             Ok((status, retry_after, bytes)) => (classify(status, retry_after.as_deref(), &bytes), bytes),
@@ -232,7 +257,7 @@ impl Link {
         &self,
         method: &Method,
         name: &str,
-        body: &[u8],
+        body: Option<&[u8]>,
         limit: Duration,
     ) -> Result<(u16, Option<String>, Vec<u8>), ureq::Error> {
         let mut request = Request::builder()
@@ -242,8 +267,14 @@ impl Link {
         if let Some(bearer) = &self.access.lock().unwrap_or_else(PoisonError::into_inner).bearer {
             request = request.header("authorization", bearer);
         }
-        let request = self.agent.configure_request(request.body(body)?).timeout_global(Some(limit)).build();
-        let mut response = self.agent.run(request)?;
+        let limit = Some(limit);
+        let agent = &self.agent;
+        let mut response = match body {
+            Some(body) => {
+                agent.run(agent.configure_request(request.body(body)?).timeout_global(limit).build())
+            }
+            None => agent.run(agent.configure_request(request.body(())?).timeout_global(limit).build()),
+        }?;
         let retry_after =
             response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let bytes = response.body_mut().with_config().limit(ANSWER_LIMIT_BYTES).read_to_vec()?;

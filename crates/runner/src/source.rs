@@ -1,15 +1,17 @@
 //! The source of a job: a directory used where it stands, or one commit fetched with git.
 //!
-//! Addresses and references are checked before git sees them (`address`), and git runs hardened (`git`). What
+//! Addresses and references are checked before git sees them (`domain::address`), and git runs hardened (`git`). What
 //! came from a request is only ever fetched by https or ssh; a local repository only by [`fetch_local`], for a
 //! path that a person gave on the command line, or where whoever runs the server has allowed it.
 
-pub mod address;
+mod archive;
 mod git;
 
+use crate::link::Link;
 use crate::session::control::Control;
-pub use address::{AddressError, Reference, Remote};
+pub use archive::ArchiveError;
 use git::{Checkout, FETCH_LIMIT, Origin};
+pub use shared::domain::address::{AddressError, Reference, Remote};
 use shared::domain::spec::Source;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -81,6 +83,12 @@ pub enum SourceError {
         /// What came.
         got: String,
     },
+    /// The uploaded archive cannot be used.
+    #[error("the uploaded source cannot be used: {0}")]
+    Archive(#[source] ArchiveError),
+    /// The coordinator has not looked the reference up.
+    #[error("the reference `{0}` was never looked up; this is a fault of Fleetest")]
+    Unresolved(String),
     /// The runner was told to stop.
     #[error("fetching was stopped")]
     Stopped,
@@ -102,12 +110,14 @@ impl SourceError {
         match self {
             Self::Unreachable { detail, .. } => detail.clone(),
             Self::NoGit(source) | Self::Destination { source, .. } => source.to_string(),
+            Self::Archive(error) => error.detail(),
             Self::Address(_)
             | Self::Directory { .. }
             | Self::UnknownReference { .. }
             | Self::ForeignOwner { .. }
             | Self::TooSlow { .. }
             | Self::OtherCommit { .. }
+            | Self::Unresolved(_)
             | Self::Stopped => String::new(),
         }
     }
@@ -137,16 +147,25 @@ impl GitEnvironment {
     }
 }
 
-/// Makes the source of a session available; a fetched one lies in `scratch`.
+/// What a source may be fetched with.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// Where fetched sources lie.
+    pub scratch: &'a Path,
+    /// What git may see.
+    pub environment: &'a GitEnvironment,
+    /// The coordinator, which has the uploaded ones.
+    pub link: &'a Link,
+    /// What can end it early.
+    pub control: &'a Control,
+}
+
+/// Makes the source of a session available; a fetched one lies in the scratch directory.
 ///
 /// # Errors
 /// See [`SourceError`].
-pub fn provide(
-    source: &Source,
-    scratch: &Path,
-    environment: &GitEnvironment,
-    control: &Control,
-) -> Result<PathBuf, SourceError> {
+pub fn provide(source: &Source, means: Means<'_>) -> Result<PathBuf, SourceError> {
+    let Means { scratch, environment, link, control } = means;
     match source {
         Source::Directory { path } => {
             let refuse = |reason: String| SourceError::Directory { path: path.clone(), reason };
@@ -162,6 +181,10 @@ pub fn provide(
             }
             Ok(dest)
         }
+        Source::Archive(archive) => {
+            archive::provide(archive, scratch, &|offset| link.source(offset), &|| control.stopping())
+        }
+        Source::Reference(wanted) => Err(SourceError::Unresolved(wanted.reference.clone())),
     }
 }
 

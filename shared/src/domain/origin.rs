@@ -71,6 +71,13 @@ impl Origin {
             ..Self::default()
         }
     }
+
+    /// Takes over what has become known of the spec.
+    pub fn learn(&mut self, spec: &RunSpec) {
+        self.commit = spec.commit.clone().or_else(|| self.commit.take());
+        self.branch = self.branch.take().or_else(|| spec.branch.clone());
+        self.suites = spec.suites.iter().map(|suite| suite.name.clone()).collect();
+    }
 }
 
 /// What a finished run came to, in numbers.

@@ -4,7 +4,7 @@
 //! well-formed globs. Reading `fleetest.toml` is `domain::config`'s work.
 
 use super::case::CaseId;
-use super::id::ProjectId;
+use super::id::{ProjectId, SourceId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -161,6 +161,42 @@ pub enum Source {
         /// Full commit id.
         commit: String,
     },
+    /// A branch, tag or commit of a git repository, until planning has looked it up. No runner ever gets this.
+    Reference(Unresolved),
+    /// An uploaded archive, which the runner fetches over the link.
+    Archive(Archive),
+}
+
+/// A reference that is still to be looked up, and what to make of the commit that it names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unresolved {
+    /// `https` or `ssh` URL.
+    pub url: String,
+    /// Branch, tag or commit.
+    pub reference: String,
+    /// If the spec has no suites yet: the names of those that are wanted of the commit's own; empty = all.
+    pub suites: Vec<String>,
+    /// If the spec has no suites yet: the `fleetest.toml` for a commit that has none.
+    pub config: Option<String>,
+    /// Whether `config` is used instead of the commit's own.
+    pub config_wins: bool,
+    /// Whether the spec's limit was asked for; if not, the commit's configuration has a say in it.
+    pub timeout_asked: bool,
+}
+
+/// An uploaded tar archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// The upload.
+    pub id: SourceId,
+    /// Where its bytes are.
+    pub blob: String,
+    /// SHA-256 of the bytes, in hexadecimal digits.
+    pub sha256: String,
+    /// How many bytes.
+    pub size_bytes: u64,
+    /// Whether they are compressed.
+    pub gzip: bool,
 }
 
 /// Cases chosen by name, as `--failed` does: unit key and the cases in it.

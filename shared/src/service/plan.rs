@@ -1,6 +1,7 @@
 //! From what was asked to jobs and wanted shards, and from a manifest to an ordered queue.
 
 use super::repository::{Commit, Stored, job_key, load_run, shard_key};
+use super::resolve::Outlook;
 use super::submit::{load_spec, open_entry};
 use super::{ServiceResult, Services};
 use crate::domain::config::jobs;
@@ -32,7 +33,9 @@ impl Services {
             RunStatus::Queued if run.value.origin.parked && run.value.cancel.is_none() => return Ok(()),
             RunStatus::Queued => {
                 self.supersede(&run.value).await?;
-                self.plan_jobs(run).await?;
+                if !self.plan_jobs(run).await? {
+                    return Ok(());
+                }
             }
             RunStatus::Running => {}
         }
@@ -52,14 +55,33 @@ impl Services {
         Ok(())
     }
 
-    async fn plan_jobs(&self, run: Stored<Run>) -> ServiceResult<()> {
-        let id = run.value.id;
-        let spec = load_spec(self, id).await?;
+    /// Creates the jobs. Returns whether the run is planned now.
+    async fn plan_jobs(&self, run: Stored<Run>) -> ServiceResult<bool> {
+        let outlook = self.outlook(&run.value).await?;
         let mut next = run.value;
-        match jobs(&spec) {
+        match outlook {
+            Outlook::Later => return Ok(false),
+            Outlook::Never(cause) => next.cancel = next.cancel.or(Some(cause)),
+            Outlook::Ready(spec) => self.plan_spec(&mut next, &spec).await?,
+        }
+        next.status = RunStatus::Running;
+        let mut commit = Commit::new();
+        commit.put_run(Condition::Version(run.version), &next, Some(open_entry(&next)))?;
+        match commit.perform(self.store.as_ref()).await {
+            // Someone else planned it, to the same jobs.
+            Ok(()) | Err(PortError::Conflict { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn plan_spec(&self, next: &mut Run, spec: &RunSpec) -> ServiceResult<()> {
+        let id = next.id;
+        next.origin.learn(spec);
+        next.deadline = self.run_deadline(next.queued_at, spec);
+        match jobs(spec) {
             Ok(jobs) if jobs.is_empty() => {
                 let cause = Cause::new(CauseCode::NoTests, "no suite of the run has any of the chosen cases");
-                next.cancel = next.cancel.or(Some(cause));
+                next.cancel.get_or_insert(cause);
             }
             Ok(jobs) => {
                 next.jobs = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
@@ -67,17 +89,10 @@ impl Services {
             }
             Err(error) => {
                 let cause = Cause::new(CauseCode::SetupFailed, error.to_string());
-                next.cancel = next.cancel.or(Some(cause));
+                next.cancel.get_or_insert(cause);
             }
         }
-        next.status = RunStatus::Running;
-        let mut commit = Commit::new();
-        commit.put_run(Condition::Version(run.version), &next, Some(open_entry(&next)))?;
-        match commit.perform(self.store.as_ref()).await {
-            // Someone else planned it, to the same jobs.
-            Ok(()) | Err(PortError::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(())
     }
 
     async fn create_jobs(&self, run: RunId, jobs: Vec<JobSpec>) -> ServiceResult<()> {

@@ -5,7 +5,8 @@ use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::origin::Origin;
 use crate::domain::run::{Run, RunStatus};
-use crate::domain::spec::RunSpec;
+use crate::domain::spec::{RunSpec, Source};
+use crate::domain::time::Timestamp;
 use crate::ports::{Condition, IndexEntry, PortError, Topic};
 
 /// How long a run may wait for slots where they are given out, in milliseconds: its own time begins when its first
@@ -18,9 +19,23 @@ pub fn spec_key(run: RunId) -> String {
     format!("runs/{run}/spec.json")
 }
 
-/// What the run was asked to do.
+/// Blob of a run's spec after its reference was looked up; a run that names none has none.
+#[must_use]
+pub fn resolved_key(run: RunId) -> String {
+    format!("runs/{run}/resolved.json")
+}
+
+/// What the run was asked to do: as it was resolved, or else as it was asked for.
 pub(crate) async fn load_spec(services: &Services, run: RunId) -> ServiceResult<RunSpec> {
-    let key = spec_key(run);
+    let spec = parse_spec(services, spec_key(run)).await?;
+    let Source::Reference(_) = &spec.source else { return Ok(spec) };
+    match parse_spec(services, resolved_key(run)).await {
+        Err(ServiceError::Port(PortError::NotFound { .. })) => Ok(spec),
+        resolved => resolved,
+    }
+}
+
+async fn parse_spec(services: &Services, key: String) -> ServiceResult<RunSpec> {
     let bytes = services.blobs.fetch(&key, None).await?;
     serde_json::from_slice(&bytes)
         .map_err(|error| PortError::Corrupt { port: "blobs", subject: key, reason: error.to_string() }.into())
@@ -36,7 +51,7 @@ impl Services {
     /// everything else is lost now.
     ///
     /// # Errors
-    /// `Invalid` if there is no suite; port errors.
+    /// `Invalid` if there is no suite and no commit to take them from; port errors.
     pub async fn submit(&self, spec: &RunSpec) -> ServiceResult<RunId> {
         self.submit_as(RunId(self.ids.uuid()), spec).await
     }
@@ -58,25 +73,35 @@ impl Services {
         self.submit_from(id, spec, Origin::of(spec)).await
     }
 
+    /// When a run must be over; waiting for slots does not count.
+    pub(crate) fn run_deadline(&self, queued_at: Timestamp, spec: &RunSpec) -> Timestamp {
+        let patience_ms = if self.settings.slots.is_some() { QUEUE_PATIENCE_MS } else { 0 };
+        queued_at.plus_ms(spec.timeout_ms).plus_ms(patience_ms)
+    }
+
     /// Accepts a run under a chosen id with all that is known of where it came from.
     ///
     /// # Errors
     /// As [`Services::submit`].
     pub async fn submit_from(&self, id: RunId, spec: &RunSpec, origin: Origin) -> ServiceResult<RunId> {
-        if spec.suites.is_empty() {
+        let resolved = !matches!(spec.source, Source::Reference(_));
+        if resolved && spec.suites.is_empty() {
             return Err(ServiceError::Invalid("the run has no suite".to_owned()));
         }
         let now = self.clock.now();
         let key = spec_key(id);
         let body = serde_json::to_vec(spec).map_err(|error| ServiceError::Invalid(error.to_string()))?;
-        self.blobs.put(&key, body).await?;
-        let patience_ms = if self.settings.slots.is_some() { QUEUE_PATIENCE_MS } else { 0 };
+        match self.blobs.put_absent(&key, body).await {
+            // Accepted before, or by an attempt that did not get to the end: what was asked first counts.
+            Ok(()) | Err(PortError::AlreadyExists { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         let run = Run {
             id,
             origin,
             status: RunStatus::Queued,
             queued_at: now,
-            deadline: now.plus_ms(spec.timeout_ms).plus_ms(patience_ms),
+            deadline: self.run_deadline(now, spec),
             finished_at: None,
             jobs: 0,
             partial: spec.is_partial(),

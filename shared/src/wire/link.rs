@@ -1,6 +1,7 @@
 //! The runner link, `/runner/v1`: JSON over HTTP, outbound from the runner only.
 //!
-//! Expected behaviour of a runner: `session` once; `manifest` once discovery is over; then for each slot
+//! Expected behaviour of a runner: `session` once; `GET source?offset=` from piece to piece if the source is an
+//! uploaded archive (raw bytes, at most a mebibyte each, empty at the end); `manifest` once discovery is over; then for each slot
 //! `lease` in a loop, each call also closing the previous lease; `results` in between as they happen;
 //! `heartbeat` on a thread of its own until the very end; `release` on SIGTERM; `finish` last. Every write
 //! names lease and epoch; 409 with code `stale_lease` means: drop this batch, others have it. Repeating any

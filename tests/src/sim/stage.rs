@@ -12,6 +12,7 @@ use crate::world::{Hub, Owner};
 use shared::domain::id::RunId;
 use shared::domain::run::RunStatus;
 use shared::domain::shard::Clocks;
+use shared::ports::forge::NoForge;
 use shared::ports::{Blobs, Launcher, Observer, Queue, RunnerState, Store};
 use shared::service::token::TokenKey;
 use shared::service::{Services, Settings};
@@ -64,6 +65,7 @@ pub(super) fn build(
                 Arc::new(FaultyLauncher::new(Arc::clone(&fleet) as _, faults.clone()));
             Arc::new(Turning::new(Arc::clone(hub), inner))
         },
+        forge: Arc::new(NoForge),
         clock: Arc::clone(&hub.clock) as _,
         ids: Arc::new(SeededIds::new(scenario.seed)),
         observer: Arc::clone(&onlooker) as Arc<dyn Observer>,

@@ -9,10 +9,13 @@ mod rerun;
 mod rights;
 mod runs;
 mod notifications;
+mod schedules;
+mod sources;
 mod statistics;
+mod uploads;
 mod webhooks;
 
-use crate::desk::{Desk, cases, now, spec, unit, whole};
+use crate::desk::{Desk, REPOSITORY, cases, now, spec, unit, whole};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
@@ -102,7 +105,7 @@ impl Front {
     }
 
     pub(crate) fn make_project(&self, name: &str) {
-        let body = json!({ "id": name, "repository": "https://example.org/x.git" });
+        let body = json!({ "id": name, "repository": REPOSITORY });
         self.post("/v1/projects", &body).ok();
     }
 

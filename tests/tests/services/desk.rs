@@ -20,7 +20,9 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use testkit::memory::{ManualClock, MemoryBlobs, MemoryLauncher, MemoryQueue, MemoryStore, SeededIds};
+use testkit::memory::{
+    ManualClock, MemoryBlobs, MemoryForge, MemoryLauncher, MemoryQueue, MemoryStore, SeededIds,
+};
 
 /// Runs a future whose every wait is over at once.
 pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
@@ -40,7 +42,11 @@ pub(crate) struct Desk {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) launcher: Arc<MemoryLauncher>,
     pub(crate) queue: Arc<MemoryQueue>,
+    pub(crate) forge: Arc<MemoryForge>,
 }
+
+/// The repository that projects of these tests have; its `main` has one suite.
+pub(crate) const REPOSITORY: &str = "https://example.org/x.git";
 
 impl Desk {
     pub(crate) fn new() -> Self {
@@ -52,7 +58,10 @@ impl Desk {
         let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
         let launcher = Arc::new(MemoryLauncher::default());
         let queue = Arc::new(MemoryQueue::new(Arc::clone(&clock) as _));
+        let forge = Arc::new(MemoryForge::default());
+        forge.commit(REPOSITORY, &[("pytest.ini", "")], &["refs/heads/main", "HEAD"]);
         let services = Services {
+            forge: Arc::clone(&forge) as _,
             store: Arc::new(MemoryStore::new(Arc::clone(&clock) as _)),
             blobs,
             queue: Arc::clone(&queue) as _,
@@ -70,7 +79,7 @@ impl Desk {
                 slots: None,
             },
         };
-        Self { services: Arc::new(services), clock, launcher, queue }
+        Self { services: Arc::new(services), clock, launcher, queue, forge }
     }
 
     /// An installation that gives out this many slots.
@@ -87,7 +96,7 @@ impl Desk {
         let mut services = Services::clone(&self.services);
         services.launcher = Arc::clone(&launcher) as Arc<dyn Launcher>;
         let (clock, queue) = (Arc::clone(&self.clock), Arc::clone(&self.queue));
-        Self { services: Arc::new(services), clock, launcher, queue }
+        Self { services: Arc::new(services), clock, launcher, queue, forge }
     }
 
     /// Submits a run and lets it be planned and launched.

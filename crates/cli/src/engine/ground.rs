@@ -12,6 +12,7 @@ use embedded::sqlite::SqliteStore;
 use embedded::system::{OsIds, SystemClock};
 use shared::domain::id::ShardAttempt;
 use shared::domain::shard::Clocks;
+use shared::ports::forge::Forge;
 use shared::ports::{Blobs, Observer, PortResult, RunnerState, Store};
 use shared::service::token::TokenKey;
 use shared::service::{Services, Settings};
@@ -35,6 +36,8 @@ pub(crate) struct Plot<'a> {
     pub(crate) launch: LaunchConfig,
     /// Settings.
     pub(crate) settings: Settings,
+    /// Repositories.
+    pub(crate) forge: Arc<dyn Forge>,
     /// Onlooker.
     pub(crate) observer: Arc<dyn Observer>,
     /// Raised by a lasting error of what is kept, where that should end everything.
@@ -72,6 +75,7 @@ pub(crate) fn lay(plot: Plot<'_>) -> PortResult<Ground> {
         blobs,
         queue: Arc::new(queue),
         launcher: Arc::<ProcessLauncher>::clone(&launcher),
+        forge: plot.forge,
         clock,
         ids: Arc::new(OsIds),
         observer: plot.observer,

@@ -16,6 +16,7 @@ use shared::domain::id::{RunId, ShardAttempt};
 use shared::domain::shard::Clocks;
 use shared::domain::spec::{RunSpec, Shards};
 use shared::domain::verdict::{Cause, CauseCode};
+use shared::ports::forge::NoForge;
 use shared::ports::{IdSource as _, Notice, Observer, PortError, RunnerState, Wake};
 use shared::service::token::TokenKey;
 use shared::service::{ServiceError, Services, Settings};
@@ -82,6 +83,7 @@ impl Host {
             dir: &order.state_dir,
             launch: launch_config(order, link_url)?,
             settings: settings(order.keep_history),
+            forge: Arc::new(NoForge),
             observer: Arc::new(onlooker),
             alarm: Some(&alarm),
         })

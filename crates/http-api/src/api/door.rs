@@ -10,6 +10,8 @@ pub use signed::Signed;
 
 use super::holdings::Holdings;
 use super::idempotency::Seed;
+pub mod upload;
+
 use super::identity;
 use super::metrics::Metrics;
 use super::oidc::Verifier;
@@ -21,9 +23,10 @@ use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use shared::domain::access::{Action, Principal};
 use shared::domain::audit::Actor;
-use shared::domain::id::{ProjectId, RunId};
+use shared::domain::id::{ProjectId, RunId, ScheduleId};
 use shared::domain::project::Project;
 use shared::domain::run::Run;
+use shared::domain::schedule::Schedule;
 use shared::service::Services;
 use shared::service::repository::Stored;
 use std::collections::BTreeMap;
@@ -283,5 +286,27 @@ impl Resource for OneRun {
 
     fn owner(&self) -> Owner<'_> {
         Owner::Project(&self.0.value.origin.project)
+    }
+}
+
+/// The schedule that `{project}` and `{schedule}` in the path name.
+#[derive(Debug)]
+pub struct OneSchedule {
+    /// Its project.
+    pub project: Stored<Project>,
+    /// The schedule.
+    pub schedule: Stored<Schedule>,
+}
+
+impl Resource for OneSchedule {
+    async fn find(services: &Services, path: &PathParts) -> Result<Self, Problem> {
+        let project = services.project(&path.project()?).await?;
+        let id: ScheduleId = path.read("schedule")?;
+        let schedule = services.schedule(&project.value.id, id).await?;
+        Ok(Self { project, schedule })
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner::Project(&self.project.value.id)
     }
 }

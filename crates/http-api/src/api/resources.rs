@@ -20,6 +20,8 @@ mod runs;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod statistics;
 mod webhooks;
+mod schedules;
+mod sources;
 
 use super::door::Api;
 use axum::http::header;
@@ -45,6 +47,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(notifications::routes())
         .merge(deliveries::routes())
         .merge(webhooks::routes())
+        .merge(schedules::routes())
+        .merge(sources::routes())
 }
 
 /// The description as JSON.

@@ -13,13 +13,15 @@ mod report;
 mod run;
 mod trend;
 mod webhook;
+mod schedule;
+mod source;
 
 pub use case::{AttemptShown, CaseDetail, CaseHistory, CaseRunShown, CaseShown, FailureShown, OutcomeWord};
 pub use job::{JobShown, LeaseShown, ShardShown, SpanShown};
 pub use key::{KeyMade, KeyShown, NewKeyBody, RotateBody};
 pub use log::{LogShown, LogText};
 pub use notification::{
-    AttemptShown, ChannelBody, ChannelShown, DeliveryShown, GithubReportWord, NewRuleBody, OccasionWord, RuleChange,
+    SendingShown, ChannelBody, ChannelShown, DeliveryShown, GithubReportWord, NewRuleBody, OccasionWord, RuleChange,
     RuleMade, RuleShown,
 };
 pub use member::{GrantShown, MeShown, MemberBody, MemberShown, RoleWord};
@@ -30,6 +32,8 @@ pub use run::{
 };
 pub use trend::{DayShown, NotableShown, PercentilesShown, TrendsShown};
 pub use webhook::{SecretShown, SecretsShown, WebhookSecretBody, WebhookShown};
+pub use schedule::{NewScheduleBody, ScheduleChange, ScheduleShown};
+pub use source::{NewSourceBody, SourceOffered, SourceShown};
 
 use serde::{Deserialize, Serialize};
 use shared::domain::audit::AuditEntry;

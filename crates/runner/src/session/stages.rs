@@ -5,7 +5,7 @@ use super::control::Phase;
 use crate::config::RunnerConfig;
 use crate::driver::{CaseFilter, JobContext};
 use crate::setup;
-use crate::source::{self, SourceError};
+use crate::source::{self, Means, SourceError};
 use shared::domain::verdict::{Cause, CauseCode};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,13 @@ impl Session {
     /// Fetches the source, runs the set-up commands and says what the driver may know.
     pub(super) fn prepare(&self, config: &RunnerConfig) -> Result<JobContext, Cause> {
         self.control.enter(Phase::Source);
-        let source = source::provide(&self.grant.source, self.scratch(), &config.git, &self.control)
-            .map_err(|error| source_failed(&error))?;
+        let means = Means {
+            scratch: self.scratch(),
+            environment: &config.git,
+            link: &self.link,
+            control: &self.control,
+        };
+        let source = source::provide(&self.grant.source, means).map_err(|error| source_failed(&error))?;
         let root = working_dir(&source, &self.grant.job.suite.working_dir)?;
         let scratch = self.scratch().join("driver");
         std::fs::create_dir(&scratch)

@@ -4,11 +4,12 @@
 //! prompts, with one transport allowed, an empty environment, and `--` before everything that came from
 //! outside. What was checked out is compared with what was asked for. Nothing is retried here.
 
-use super::address::{Reference, Remote, Transport};
 use super::{GitEnvironment, SourceError};
 use crate::session::control::Control;
 use crate::setup::child::{self, Ended};
 use crate::setup::{describe, last_lines};
+use shared::domain::address::{Reference, Remote};
+use shared::domain::git::{self, Diagnosis};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
@@ -16,23 +17,6 @@ use std::time::{Duration, Instant};
 
 /// A fetch that takes longer is given up.
 pub(super) const FETCH_LIMIT: Duration = Duration::from_secs(5 * 60);
-
-/// Settings of every call; the last of two contradicting ones wins, so the transport follows.
-const SETTINGS: [&str; 13] = [
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.askPass=",
-    "credential.helper=",
-    "submodule.recurse=false",
-    "fetch.recurseSubmodules=false",
-    "protocol.allow=never",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "advice.detachedHead=false",
-    "init.defaultBranch=main",
-    "http.lowSpeedLimit=1",
-    "http.lowSpeedTime=60",
-];
 
 /// Where the commits come from.
 #[derive(Debug, Clone, Copy)]
@@ -51,10 +35,7 @@ impl Origin<'_> {
 
     fn protocol(&self) -> &'static str {
         match self {
-            Self::Remote(remote) => match remote.transport() {
-                Transport::Https => "https",
-                Transport::Ssh => "ssh",
-            },
+            Self::Remote(remote) => remote.transport().protocol(),
             Self::Local(_) => "file",
         }
     }
@@ -153,13 +134,15 @@ impl Checkout<'_> {
 
     fn explain(&self, ended: &Ended, reference: &Reference) -> SourceError {
         let origin = self.origin.shown();
-        match diagnose(&ended.tail) {
+        match git::diagnose(&ended.tail) {
             Diagnosis::UnknownReference => self.unknown(reference),
             Diagnosis::ForeignOwner => SourceError::ForeignOwner { origin },
-            Diagnosis::Other if ended.tail.trim().is_empty() => {
+            Diagnosis::NoAccess | Diagnosis::Other if ended.tail.trim().is_empty() => {
                 SourceError::Unreachable { origin, detail: format!("git {}", describe(ended.status)) }
             }
-            Diagnosis::Other => SourceError::Unreachable { origin, detail: last_lines(&ended.tail) },
+            Diagnosis::NoAccess | Diagnosis::Other => {
+                SourceError::Unreachable { origin, detail: last_lines(&ended.tail) }
+            }
         }
     }
 
@@ -176,66 +159,8 @@ impl Checkout<'_> {
     fn git(&self) -> Command {
         let mut command = Command::new("git");
         command.env_clear().envs(self.environment.for_transport(self.origin.protocol()));
-        command.envs([
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_CONFIG_GLOBAL", "/dev/null"),
-            ("GIT_TERMINAL_PROMPT", "0"),
-            ("GIT_LFS_SKIP_SMUDGE", "1"),
-            ("GIT_ALLOW_PROTOCOL", self.origin.protocol()),
-            // Without a terminal nobody can answer; ssh must fail instead of asking.
-            ("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=30"),
-            ("LC_ALL", "C"),
-        ]);
-        for setting in SETTINGS {
-            command.args(["-c", setting]);
-        }
-        command.arg("-c").arg(format!("protocol.{}.allow=always", self.origin.protocol()));
+        command.envs(git::environment(self.origin.protocol()));
+        command.args(git::settings(self.origin.protocol()));
         command
-    }
-}
-
-/// What git's message says.
-#[derive(Debug, PartialEq, Eq)]
-enum Diagnosis {
-    UnknownReference,
-    ForeignOwner,
-    Other,
-}
-
-fn diagnose(message: &str) -> Diagnosis {
-    let says = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
-    if says(&["detected dubious ownership"]) {
-        Diagnosis::ForeignOwner
-    } else if says(&[
-        "couldn't find remote ref",
-        "not our ref",
-        "unadvertised object",
-        "bad object",
-        "invalid refspec",
-    ]) {
-        Diagnosis::UnknownReference
-    } else {
-        Diagnosis::Other
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_of_git_are_understood() {
-        for (message, expected) in [
-            ("fatal: couldn't find remote ref nope\n", Diagnosis::UnknownReference),
-            ("fatal: remote error: upload-pack: not our ref 0123\n", Diagnosis::UnknownReference),
-            (
-                "error: Server does not allow request for unadvertised object 01\n",
-                Diagnosis::UnknownReference,
-            ),
-            ("fatal: detected dubious ownership in repository at '/x'\n", Diagnosis::ForeignOwner),
-            ("fatal: unable to access 'https://x/': Could not resolve host: x\n", Diagnosis::Other),
-        ] {
-            assert_eq!(diagnose(message), expected, "{message}");
-        }
     }
 }

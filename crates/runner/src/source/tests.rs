@@ -3,6 +3,7 @@
 use super::*;
 use crate::config;
 use std::process::Command;
+use std::sync::Arc;
 
 struct Repository {
     scratch: tempfile::TempDir,
@@ -131,7 +132,17 @@ fn a_directory_is_used_where_it_stands() {
     let scratch = tempfile::tempdir().unwrap();
     let provide_at = |path: &Path| {
         let source = Source::Directory { path: path.display().to_string() };
-        provide(&source, scratch.path(), &GitEnvironment::default(), &Control::default())
+        let control = Arc::new(Control::default());
+        let link = Link::new("http://127.0.0.1:1", true, Arc::clone(&control));
+        let environment = GitEnvironment::default();
+        let means = Means {
+            scratch: scratch.path(),
+            environment: &environment,
+            link: &link,
+            local: false,
+            control: &control,
+        };
+        provide(&source, means)
     };
     assert_eq!(provide_at(scratch.path()).unwrap(), std::fs::canonicalize(scratch.path()).unwrap());
     assert!(matches!(provide_at(&scratch.path().join("nope")), Err(SourceError::Directory { .. })));

@@ -75,6 +75,7 @@ pub(super) const LAYERS: &[Layer] = &[
 pub(super) const SHARED_MAY_USE: &[&str] = &[
     "async-trait",
     "base64",
+    "croner",
     "hex",
     "hmac",
     "jiff",

@@ -9,8 +9,11 @@ use axum::Json;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use shared::domain::access::Action;
+use shared::domain::address::Reference;
 use shared::domain::id::ProjectId;
 use shared::domain::project::Project;
+use shared::ports::PortError;
+use shared::service::Services;
 use shared::service::audit::Listed;
 use shared::service::project::NewProject;
 use utoipa_axum::router::OpenApiRouter;
@@ -43,7 +46,7 @@ async fn create(
     door: Authorized<Instance, CanOperate>,
     Body(body): Body<NewProjectBody>,
 ) -> Result<Response, Problem> {
-    let project = door.services().create_project(&door.actor, parse(body)?).await?;
+    let project = door.services().create_project(&door.actor, parse(door.services(), body)?).await?;
     let location = format!("/v1/projects/{}", project.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ProjectShown::from(project)))
         .into_response())
@@ -64,12 +67,12 @@ async fn change(
     door: Authorized<OneProject, CanConfigure>,
     Body(change): Body<ProjectChange>,
 ) -> Result<Json<ProjectShown>, Problem> {
-    let next = changed(door.resource.0.value.clone(), change)?;
+    let next = changed(door.services(), door.resource.0.value.clone(), change)?;
     let stored = door.services().change_project(&door.actor, &door.resource.0, next).await?;
     Ok(Json(stored.value.into()))
 }
 
-fn parse(body: NewProjectBody) -> Result<NewProject, Problem> {
+fn parse(services: &Services, body: NewProjectBody) -> Result<NewProject, Problem> {
     let id = ProjectId::parse(&body.id).map_err(|detail| Problem::invalid("/id", detail))?;
     let new = NewProject {
         id,
@@ -79,11 +82,12 @@ fn parse(body: NewProjectBody) -> Result<NewProject, Problem> {
         config: body.config,
         settings: settings(body.settings)?.into(),
     };
-    check(new.title.len(), new.repository.as_deref(), new.config.as_deref())?;
+    check(&new.title, new.config.as_deref())?;
+    check_source(services, new.repository.as_deref(), &new.default_branch)?;
     Ok(new)
 }
 
-fn changed(mut project: Project, change: ProjectChange) -> Result<Project, Problem> {
+fn changed(services: &Services, mut project: Project, change: ProjectChange) -> Result<Project, Problem> {
     project.title = change.title.unwrap_or(project.title);
     project.repository = change.repository.unwrap_or(project.repository);
     project.default_branch = change.default_branch.unwrap_or(project.default_branch);
@@ -91,22 +95,36 @@ fn changed(mut project: Project, change: ProjectChange) -> Result<Project, Probl
     if let Some(wanted) = change.settings {
         project.settings = settings(wanted)?.into();
     }
-    check(project.title.len(), project.repository.as_deref(), project.config.as_deref())?;
+    check(&project.title, project.config.as_deref())?;
+    check_source(services, project.repository.as_deref(), &project.default_branch)?;
     Ok(project)
 }
 
-fn check(title_bytes: usize, repository: Option<&str>, config: Option<&str>) -> Result<(), Problem> {
-    if title_bytes > 200 {
+fn check(title: &str, config: Option<&str>) -> Result<(), Problem> {
+    if title.len() > 200 {
         return Err(Problem::invalid("/title", "a title has at most 200 bytes"));
-    }
-    if repository.is_some_and(|url| url.len() > 1000 || url.chars().any(char::is_control)) {
-        return Err(Problem::invalid("/repository", "this is no URL of a repository"));
     }
     if let Some(text) = config {
         shared::domain::config::parse("config", text, None)
             .map_err(|error| Problem::invalid("/config", error.to_string()))?;
     }
     Ok(())
+}
+
+/// Only what a run could be fetched from is taken, so that nobody finds out at night.
+fn check_source(services: &Services, repository: Option<&str>, branch: &str) -> Result<(), Problem> {
+    if let Some(url) = repository {
+        services.forge.check(url).map_err(|error| match error {
+            PortError::Denied { reason, .. } => Problem::invalid("/repository", reason),
+            other @ (PortError::NotFound { .. }
+            | PortError::AlreadyExists { .. }
+            | PortError::Conflict { .. }
+            | PortError::Unavailable { .. }
+            | PortError::Corrupt { .. }) => other.into(),
+        })?;
+    }
+    let parsed = Reference::parse(branch).map(drop);
+    parsed.map_err(|error| Problem::invalid("/default_branch", error.to_string()))
 }
 
 fn settings(settings: SettingsShown) -> Result<SettingsShown, Problem> {

@@ -11,8 +11,9 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use shared::domain::id::RunId;
-use shared::domain::origin::Origin;
+use shared::domain::origin::Trigger;
 use shared::domain::verdict::{Cause, CauseCode};
+use shared::service::order::Asker;
 use shared::service::runs::RunFilter;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -68,15 +69,10 @@ async fn create(
     wait: Wait,
     Body(body): Body<NewRunBody>,
 ) -> Result<Response, Problem> {
-    let spec = order::spec(&door.resource.0.value, &body)?;
     let services = door.services();
-    let origin = Origin {
-        actor: door.actor.subject.clone(),
-        priority: body.priority,
-        pull_request: body.pull_request,
-        ..Origin::of(&spec)
-    };
-    let id = services.submit_from(RunId(door.made_id()), &spec, origin).await?;
+    let asker = Asker { actor: door.actor.subject.clone(), trigger: Trigger::Request, parked: false };
+    let order = order::read(body)?;
+    let id = services.order_run(RunId(door.made_id()), &door.resource.0.value, &order, asker).await?;
     let run = RunShown::from(wait.for_run(services, id).await?);
     let place = [(header::LOCATION, format!("/v1/runs/{id}"))];
     Ok(wait.applied((StatusCode::ACCEPTED, place, Json(run))))

@@ -1,17 +1,17 @@
 //! `/v1/webhooks/github/{project}`, what came in by it, and the secrets that it is believed by.
 
-use super::runs::order;
 use crate::api::door::{Api, Authorized, CanConfigure, OneProject, Signed};
 use crate::api::extract::{Asked, Body};
 use crate::api::page::{self, Part};
 use crate::api::problem::Problem;
 use crate::api::wire::{
-    NewRunBody, Page, ProblemBody, SecretsShown, WebhookSecretBody, WebhookShown,
+    Page, ProblemBody, SecretsShown, WebhookSecretBody, WebhookShown,
 };
 use axum::Json;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use shared::domain::order::RunOrder;
 use shared::domain::project::Project;
 use shared::domain::secret::Secret;
 use shared::domain::spec::RunSpec;
@@ -101,13 +101,13 @@ async fn set_secret(
 
 /// What a commit of a webhook is tested with: everything but the commit is the project's own.
 fn spec_of(project: &Project, push: &Push) -> Result<RunSpec, String> {
-    let body = NewRunBody {
-        r#ref: Some(push.commit.clone()),
+    let order = RunOrder {
+        reference: Some(push.commit.clone()),
         commit: Some(push.commit.clone()),
         branch: push.branch.clone(),
         pull_request: push.pull_request,
         suites: push.suite.iter().cloned().collect(),
-        ..NewRunBody::default()
+        ..RunOrder::default()
     };
-    order::spec(project, &body).map_err(|problem| problem.detail)
+    order.spec(project, None).map_err(|wrong| wrong.detail)
 }

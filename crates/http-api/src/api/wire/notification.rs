@@ -267,7 +267,7 @@ pub struct RuleMade {
 
 /// One attempt to send a message.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct AttemptShown {
+pub struct SendingShown {
     /// When its answer came (RFC 3339).
     #[schema(format = DateTime)]
     pub at: String,
@@ -295,7 +295,7 @@ pub struct DeliveryShown {
     /// `pending`, `delivered` or `failed`.
     pub status: String,
     /// Attempts that have an answer.
-    pub attempts: Vec<AttemptShown>,
+    pub attempts: Vec<SendingShown>,
     /// When it is to be tried next.
     #[schema(format = DateTime)]
     pub next_attempt_at: Option<String>,
@@ -316,7 +316,7 @@ impl From<Delivery> for DeliveryShown {
             events: delivery.events.into_iter().map(Event::as_str).map(str::to_owned).collect(),
             status: delivery.status.as_str().to_owned(),
             attempts: attempts
-                .map(|attempt| AttemptShown { at: attempt.at.rfc3339(), problem: attempt.problem })
+                .map(|attempt| SendingShown { at: attempt.at.rfc3339(), problem: attempt.problem })
                 .collect(),
             next_attempt_at: delivery.next_at.map(|at| at.rfc3339()),
             created_at: delivery.created_at.rfc3339(),

@@ -35,6 +35,17 @@ pub enum Transport {
     Ssh,
 }
 
+impl Transport {
+    /// Git's name for it.
+    #[must_use]
+    pub fn protocol(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Ssh => "ssh",
+        }
+    }
+}
+
 /// The address of a remote repository that may be fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {

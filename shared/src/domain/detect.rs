@@ -1,13 +1,9 @@
 //! Finds out which suites a project has when no `fleetest.toml` says so.
 //!
-//! [`detect`] is pure: a list of files and the text of a few manifests in, suites with reasons out. [`scan()`] is the
-//! thin part that reads the disk, within bounds. Detection never runs anything of the project.
+//! A list of files and the text of a few manifests in, suites with reasons out. Who lists the files (a disk, a commit
+//! of a forge) leaves out what [`is_folder_listed`] leaves out. Detection never runs anything of the project.
 
-mod scan;
-
-pub use scan::{Listing, scan};
-
-use shared::domain::spec::{Framework, SuiteSpec};
+use super::spec::{Framework, SuiteSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Files whose text [`detect`] looks at, wherever they are at most one folder deep.
@@ -15,6 +11,49 @@ pub const MANIFESTS: [&str; 6] =
     ["pyproject.toml", "setup.cfg", "tox.ini", "pytest.ini", ".pytest.ini", "Cargo.toml"];
 /// Files that say that a folder holds a Python project.
 const PYTHON_PROJECT: [&str; 5] = ["pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "tox.ini"];
+
+/// Folders are listed this deep.
+pub const DEPTH_LIMIT: usize = 8;
+/// So many files are listed.
+pub const FILES_LIMIT: usize = 50_000;
+/// So much of a manifest is read.
+pub const MANIFEST_LIMIT_BYTES: u64 = 1024 * 1024;
+/// Folders that hold what others wrote or what tools built.
+const SKIPPED: [&str; 8] =
+    ["target", "node_modules", "venv", "env", "__pycache__", "site-packages", "build", "dist"];
+
+/// What [`detect`] needs to know of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// Relative slash-separated paths, in order.
+    pub files: Vec<String>,
+    /// Texts of the manifests among them.
+    pub manifests: BTreeMap<String, String>,
+    /// Whether the project has more files than were listed.
+    pub truncated: bool,
+}
+
+/// Whether the files in a folder of this name count: hidden folders and built things do not.
+#[must_use]
+pub fn is_folder_listed(name: &str) -> bool {
+    !name.starts_with('.') && !SKIPPED.contains(&name)
+}
+
+/// Whether a file at this relative path counts, by the names of its folders and by its depth.
+#[must_use]
+pub fn is_file_listed(path: &str) -> bool {
+    let mut folders: Vec<&str> = path.split('/').collect();
+    let depth = folders.len();
+    folders.pop();
+    depth <= DEPTH_LIMIT && folders.into_iter().all(is_folder_listed)
+}
+
+/// Whether [`detect`] wants to see the text of this file.
+#[must_use]
+pub fn is_manifest(path: &str) -> bool {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    !folder.contains('/') && MANIFESTS.contains(&name)
+}
 
 /// A suite, and why it is believed to be there.
 #[derive(Debug, Clone, PartialEq, Eq)]

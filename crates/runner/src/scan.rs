@@ -1,28 +1,11 @@
 //! Lists a project's files for detection, within bounds.
 
-use super::MANIFESTS;
-use std::collections::BTreeMap;
+use shared::domain::detect::{
+    DEPTH_LIMIT, FILES_LIMIT, Listing, MANIFEST_LIMIT_BYTES, is_folder_listed, is_manifest,
+};
 use std::io::{self, Read as _};
 use std::path::Path;
 use walkdir::{DirEntry, WalkDir};
-
-const DEPTH_LIMIT: usize = 8;
-const FILES_LIMIT: usize = 50_000;
-const MANIFEST_LIMIT_BYTES: u64 = 1024 * 1024;
-/// Folders that hold what others wrote or what tools built.
-const SKIPPED: [&str; 8] =
-    ["target", "node_modules", "venv", "env", "__pycache__", "site-packages", "build", "dist"];
-
-/// What [`super::detect`] needs to know of a project.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Listing {
-    /// Relative slash-separated paths, in order.
-    pub files: Vec<String>,
-    /// Texts of the manifests among them.
-    pub manifests: BTreeMap<String, String>,
-    /// Whether the project has more files than were listed.
-    pub truncated: bool,
-}
 
 /// Lists the files of a project; hidden folders, virtual environments and built things are left out.
 ///
@@ -42,7 +25,7 @@ pub fn scan(root: &Path) -> io::Result<Listing> {
             break;
         }
         let Some(path) = entry.path().strip_prefix(root).ok().and_then(Path::to_str) else { continue };
-        if entry.depth() <= 2 && entry.file_name().to_str().is_some_and(|name| MANIFESTS.contains(&name)) {
+        if is_manifest(path) {
             listing.manifests.insert(path.to_owned(), text(entry.path()));
         }
         listing.files.push(path.to_owned());
@@ -56,7 +39,7 @@ fn is_wanted(entry: &DirEntry) -> bool {
     }
     let name = entry.file_name().to_string_lossy();
     let environment = || entry.path().join("pyvenv.cfg").is_file();
-    !name.starts_with('.') && !SKIPPED.contains(&name.as_ref()) && !environment()
+    is_folder_listed(&name) && !environment()
 }
 
 fn text(path: &Path) -> String {
