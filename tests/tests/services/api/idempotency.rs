@@ -5,6 +5,7 @@ use crate::desk::now;
 use serde_json::{Value, json};
 use shared::domain::id::digest_hex;
 use shared::service::idempotency::{Claim, HELD_MS, KEPT_MS};
+use tower::ServiceExt as _;
 
 const RUNS: &str = "/v1/projects/web/runs";
 const CONFIG: &str = "[suite.unit]\nframework = \"pytest\"\n";
@@ -74,6 +75,41 @@ fn a_request_at_work_is_waited_for_and_a_crashed_one_is_gone_on_with() {
     // Whoever comes back late changes nothing any more.
     assert!(now(front.desk.services.settle(ticket, None)).unwrap_err().is_conflict());
     assert_eq!(post(&front, RUNS, "a", &order()).ok(), done);
+    assert_eq!(runs(&front), 1);
+}
+
+#[test]
+fn a_caller_that_hangs_up_finds_its_request_done() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let settings = http_api::api::settings::ApiSettings { rate: None, ..Default::default() };
+    let front = Front::with_settings(settings);
+    front.make_project("web");
+    let ask = |wait: &str| {
+        let request = axum::http::Request::post(RUNS)
+            .header("authorization", format!("Bearer {}", front.admin))
+            .header("content-type", "application/json")
+            .header("idempotency-key", "a")
+            .header("prefer", wait)
+            .body(axum::body::Body::from(order().to_string()));
+        front.router.clone().oneshot(request.unwrap())
+    };
+    runtime.block_on(async {
+        let hung_up = tokio::time::timeout(std::time::Duration::from_millis(20), ask("wait=1")).await;
+        assert!(hung_up.is_err());
+        let begun = std::time::Instant::now();
+        let again = loop {
+            let again = ask("wait=1").await.unwrap();
+            if again.status() != 409 {
+                break again;
+            }
+            assert!(begun.elapsed().as_secs() < 30, "nobody went on with it");
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(
+            (again.status().as_u16(), &again.headers()["idempotent-replayed"]),
+            (202, &"true".parse().unwrap())
+        );
+    });
     assert_eq!(runs(&front), 1);
 }
 
