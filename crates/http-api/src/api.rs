@@ -45,8 +45,7 @@ pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 /// done before, then whether the resource is as the caller thinks, then the route.
 pub fn router(api: Api) -> Router {
     let text = description().to_string();
-    let (routes, _) =
-        resources::routes().layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES)).split_for_parts();
+    let (routes, _) = resources::routes().layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES)).split_for_parts();
     let routes = routes
         .route("/openapi.json", get(move || resources::description(text)))
         .merge(docs::routes())

@@ -6,6 +6,11 @@ mod case_lists;
 mod logs;
 mod reports;
 mod rerun;
+mod conventions;
+mod idempotency;
+mod matrix;
+mod members;
+mod oidc;
 mod rights;
 mod runs;
 mod notifications;
@@ -19,6 +24,8 @@ use crate::desk::{Desk, REPOSITORY, cases, now, spec, unit, whole};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
+use http_api::api::door::Api;
+use http_api::api::settings::ApiSettings;
 use serde_json::{Value, json};
 use shared::domain::access::{Role, Scope};
 use shared::domain::audit::Actor;
@@ -90,8 +97,13 @@ pub(crate) fn said(leased: &LeasedEntry, units: &[(&str, usize)], outcome: &Outc
 
 impl Front {
     pub(crate) fn new() -> Self {
+        Self::with_settings(ApiSettings::default())
+    }
+
+    pub(crate) fn with_settings(settings: ApiSettings) -> Self {
         let desk = Desk::new();
-        let router = http_api::api::router(http_api::api::door::Api::new(Arc::clone(&desk.services)));
+        let api = Api::with_settings(Arc::clone(&desk.services), settings);
+        let router = http_api::api::router(api);
         let mut front = Self { desk, router, admin: String::new() };
         front.admin = front.key(None, Role::Admin, &Scope::ALL);
         front
@@ -189,6 +201,26 @@ impl Front {
             }
             None => Body::empty(),
         };
+        self.send(request.body(sent).unwrap())
+    }
+
+    /// Calls as the admin, with more headers.
+    pub(crate) fn with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.admin));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let sent = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         self.send(request.body(sent).unwrap())
     }
 

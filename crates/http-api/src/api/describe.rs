@@ -73,20 +73,19 @@ fn problems() -> Value {
     let schema = json!({ "$ref": "#/components/schemas/ProblemBody" });
     let entry = |(status, name, about): (u16, &str, &str)| {
         let content = json!({ "application/problem+json": { "schema": schema } });
-        let mut response = json!({ "description": about, "content": content });
-        if matches!(status, 429 | 503) {
+        let response = if matches!(status, 429 | 503) {
             let seconds = json!({ "description": "Seconds.", "schema": { "type": "integer", "minimum": 0 } });
-            response["headers"] = json!({ "Retry-After": seconds });
-        }
+            json!({ "description": about, "content": content, "headers": { "Retry-After": seconds } })
+        } else {
+            json!({ "description": about, "content": content })
+        };
         (name.to_owned(), response)
     };
     Value::Object(PROBLEMS.into_iter().map(entry).collect())
 }
 
 fn parameters() -> Value {
-    let header = |name: &str, about: &str, schema: Value| {
-        json!({ "name": name, "in": "header", "required": false, "description": about, "schema": schema })
-    };
+    let header = |name: &str, about: &str, schema: Value| json!({ "name": name, "in": "header", "required": false, "description": about, "schema": schema });
     let tags = json!({ "type": "string", "maxLength": 1000, "pattern": "^[!-~ ]*$" });
     json!({
         "IdempotencyKey": header(

@@ -38,7 +38,9 @@ mod tests {
     fn the_page_is_small_and_needs_nothing_from_elsewhere() {
         assert!(PAGE.len() + SCRIPT.len() + STYLE.len() < 60 * 1024);
         for text in [PAGE, SCRIPT, STYLE] {
-            for foreign in ["http://", "https://", "innerHTML", "eval(", "localStorage", "sessionStorage", "cookie"] {
+            for foreign in
+                ["http://", "https://", "innerHTML", "eval(", "localStorage", "sessionStorage", "cookie"]
+            {
                 assert!(!text.contains(foreign), "{foreign}");
             }
         }

@@ -113,8 +113,7 @@ async fn kept(response: Response) -> (Response, Option<Reply>) {
     let (response, body) = whole_answer(response, REPLY_LIMIT_BYTES).await;
     let body = body.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
     let value = |name: &HeaderName| response.headers().get(name)?.to_str().ok().map(str::to_owned);
-    let headers =
-        KEPT.iter().filter_map(|name| Some((name.as_str().to_owned(), value(name)?))).collect();
+    let headers = KEPT.iter().filter_map(|name| Some((name.as_str().to_owned(), value(name)?))).collect();
     let status = response.status().as_u16();
     let reply = body.map(|body| Reply { status, headers, body });
     (response, reply)

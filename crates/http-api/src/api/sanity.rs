@@ -27,11 +27,7 @@ pub(super) fn check(request: &Request) -> Result<(), Problem> {
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if size > HEADERS_LIMIT_BYTES {
         let detail = format!("the headers have more than {HEADERS_LIMIT_BYTES} bytes");
-        return Err(Problem::new(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "headers_too_large",
-            detail,
-        ));
+        return Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", detail));
     }
     if headers.get_all(AUTHORIZATION).iter().count() > 1 {
         let detail = "there is more than one `Authorization` header; send one";

@@ -79,9 +79,8 @@ mod tests {
 
     #[test]
     fn wishes_are_read_and_bounded() {
-        let read = |text: &'static str| {
-            wanted(&HeaderMap::from_iter([(PREFER, HeaderValue::from_static(text))]))
-        };
+        let read =
+            |text: &'static str| wanted(&HeaderMap::from_iter([(PREFER, HeaderValue::from_static(text))]));
         assert_eq!(read("wait=10"), Some(10));
         assert_eq!(read("respond-async, Wait = \"5\"; x=1"), Some(5));
         assert_eq!(read("wait=99999999999999999999999"), Some(WAIT_LIMIT_S));

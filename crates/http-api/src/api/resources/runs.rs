@@ -4,8 +4,8 @@ use crate::api::door::{Api, Authorized, CanCancel, CanRead, CanRun, OneProject, 
 use crate::api::extract::{Asked, Body};
 use crate::api::page::{self, Part};
 use crate::api::problem::Problem;
-use crate::api::wire::{CancelBody, NewRunBody, Page, ProblemBody, RunShown, StatusWord, VerdictWord};
 use crate::api::wait::Wait;
+use crate::api::wire::{CancelBody, NewRunBody, Page, ProblemBody, RunShown, StatusWord, VerdictWord};
 use axum::Json;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
