@@ -6,6 +6,7 @@
 pub mod duration;
 pub mod reports;
 
+use crate::remote::args::RemoteCommand;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use reports::JsonTarget;
 use std::ffi::OsString;
@@ -35,6 +36,9 @@ pub enum Command {
     /// Suites come from fleetest.toml, or are detected. Results and timings are kept in .fleetest/ of the project
     /// (git ignores it), and the next run is planned from them.
     Run(Box<RunArgs>),
+    /// What a server is asked for.
+    #[command(flatten)]
+    Remote(RemoteCommand),
     /// Be a runner of a run that another fleetest process owns.
     #[command(name = "__runner", hide = true, disable_help_flag = true)]
     Runner(RunnerArgs),
@@ -62,6 +66,7 @@ Examples:
   fleetest run --junit out.xml --html out.html  write reports as well
   fleetest run --json - | jq .run.verdict       results on stdout, progress on stderr
   fleetest run https://github.com/pallets/click --ref 8.1.8
+  fleetest run --remote                         on a server, from any directory or CI job
 
 Exit codes:
   0 passed · 1 tests failed · 2 usage or configuration · 3 could not run
@@ -126,6 +131,22 @@ pub struct RunArgs {
     #[arg(long, help_heading = "How to run")]
     pub no_history: bool,
 
+    /// Run on the server that `FLEETEST_URL` names, with the key in `FLEETEST_TOKEN`
+    #[arg(long, help_heading = "On a server")]
+    pub remote: bool,
+
+    /// Project on the server [default: `FLEETEST_PROJECT`, else the folder's name]
+    #[arg(long, value_name = "ID", requires = "remote", help_heading = "On a server")]
+    pub project: Option<String>,
+
+    /// Send the working directory even if the server could fetch its commit
+    #[arg(long, requires = "remote", help_heading = "On a server")]
+    pub upload: bool,
+
+    /// Print the id of the run and do not wait for it
+    #[arg(long, requires = "remote", help_heading = "On a server")]
+    pub detach: bool,
+
     /// Write a JUnit XML report
     #[arg(long, value_name = "PATH", help_heading = "Reports")]
     pub junit: Option<PathBuf>,
@@ -174,10 +195,8 @@ mod tests {
 
     fn run(args: &[&str]) -> Result<RunArgs, clap::Error> {
         let cli = Cli::try_parse_from(["fleetest", "run"].iter().chain(args))?;
-        match cli.command {
-            Command::Run(run) => Ok(*run),
-            Command::Runner(_) => panic!("not a run"),
-        }
+        let Command::Run(run) = cli.command else { panic!("not a run") };
+        Ok(*run)
     }
 
     fn long_help(path: &[&str]) -> String {

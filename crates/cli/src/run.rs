@@ -70,7 +70,7 @@ pub fn prepare(args: &RunArgs, config: &Config, now: Timestamp) -> Result<Prepar
 }
 
 /// The wanted reports with absolute paths, each to be written to a place of its own that can be there.
-fn reports(args: &RunArgs, here: &Path) -> Result<ReportPaths, Problem> {
+pub(crate) fn reports(args: &RunArgs, here: &Path) -> Result<ReportPaths, Problem> {
     let absolute = |path: &Option<_>| path.as_ref().map(|path: &std::path::PathBuf| here.join(path));
     let reports = ReportPaths {
         junit: absolute(&args.junit),
@@ -227,10 +227,8 @@ mod tests {
 
     fn args(text: &[&str]) -> RunArgs {
         let cli = Cli::try_parse_from(["fleetest", "run"].iter().chain(text)).unwrap();
-        match cli.command {
-            Command::Run(run) => *run,
-            Command::Runner(_) => panic!("not a run"),
-        }
+        let Command::Run(run) = cli.command else { panic!("not a run") };
+        *run
     }
 
     fn config(here: &Path) -> Config {

@@ -1,0 +1,126 @@
+//! What remote commands need: a server, its clock, a valid key.
+
+use super::Finding;
+use crate::config::Config;
+use crate::exit::Problem;
+use crate::remote::client::refusal::ClientError;
+use crate::remote::client::route::Route;
+use crate::remote::client::{Client, Reply};
+use crate::remote::wire::Me;
+use shared::domain::time::Timestamp;
+use std::error::Error as _;
+use std::time::Duration;
+
+/// Clocks may differ by so much without harm: tokens and signatures have minutes.
+const SKEW_LIMIT_MS: u64 = 60_000;
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let client = match Client::new(&config.remote) {
+        Ok(client) => client.with_patience(PATIENCE),
+        Err(problem) => return vec![refused(&problem)],
+    };
+    let reply = match client.try_get(&Route::new(&["healthz"]), None) {
+        Ok(reply) => reply,
+        Err(error) => return vec![unreachable(&client, config, &error)],
+    };
+    let mut findings = vec![reached(&client)];
+    findings.extend(clock(&reply, now));
+    findings.push(key(&client));
+    findings
+}
+
+fn refused(problem: &Problem) -> Finding {
+    Finding::fail("server", problem.to_string(), problem.next_step().unwrap_or("set FLEETEST_URL"))
+}
+
+fn unreachable(client: &Client, config: &Config, error: &ClientError) -> Finding {
+    let why = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    let state = format!("{error}{why}");
+    if config.remote.url.is_none() {
+        // Nobody said that there should be one.
+        let advice = "start one with `fleetest serve`, or set FLEETEST_URL; local runs need none";
+        return Finding::warn("server", state, advice);
+    }
+    Finding::fail(
+        "server",
+        state,
+        format!("check the address `{}`, the network and the server", client.base()),
+    )
+}
+
+fn reached(client: &Client) -> Finding {
+    let base = client.base();
+    let host = base.split("://").nth(1).unwrap_or_default();
+    let is_near = ["127.", "localhost", "[::1]"].iter().any(|near| host.starts_with(near));
+    if base.starts_with("http://") && !is_near && client.has_token() {
+        return Finding::warn(
+            "server",
+            format!("`{base}` answers, and the key goes there without encryption"),
+            "put it behind https",
+        );
+    }
+    Finding::ok("server", format!("`{base}` answers"))
+}
+
+fn clock(reply: &Reply, now: Timestamp) -> Option<Finding> {
+    let theirs = http_date(reply.header("date")?)?;
+    let skew_ms = now.since_ms(theirs).max(theirs.since_ms(now));
+    let state = format!("differs from the server's by {}s", skew_ms / 1000);
+    Some(if skew_ms > SKEW_LIMIT_MS {
+        Finding::warn("clock", state, "set it by NTP, on the machine whose clock is wrong")
+    } else {
+        Finding::ok("clock", state)
+    })
+}
+
+/// The time in a `Date` header, as in `Tue, 15 Nov 1994 08:12:31 GMT`.
+fn http_date(text: &str) -> Option<Timestamp> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = text.split_whitespace().skip(1);
+    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    Timestamp::parse(&format!("{year}-{month:02}-{day:0>2}T{time}Z"))
+}
+
+fn key(client: &Client) -> Finding {
+    if !client.has_token() {
+        return Finding::warn(
+            "key",
+            "there is none",
+            "set FLEETEST_TOKEN to a key; a first start of the server prints one",
+        );
+    }
+    match client.try_get(&Route::new(&["v1", "me"]), None) {
+        Ok(reply) => match reply.read::<Me>() {
+            Ok(me) => Finding::ok("key", format!("valid: {}", who(&me))),
+            Err(_) => Finding::ok("key", "valid"),
+        },
+        Err(ClientError::Refused(refusal)) if refusal.status == 401 => Finding::fail(
+            "key",
+            refusal.detail,
+            "set FLEETEST_TOKEN to a key that was not revoked and has not expired",
+        ),
+        Err(error) => Finding::fail("key", error.to_string(), "look at the server's log"),
+    }
+}
+
+fn who(me: &Me) -> String {
+    let roles: Vec<String> = me.roles.iter().map(|(project, role)| format!("{role} of {project}")).collect();
+    let role = me.role.iter().map(|role| format!("{role} everywhere"));
+    let all: Vec<String> = role.chain(roles).collect();
+    if all.is_empty() { me.subject.clone() } else { format!("{} ({})", me.subject, all.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_answers_are_read() {
+        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Timestamp::parse("1994-11-06T08:49:37Z"));
+        assert_eq!(http_date("Sun, 6 Nov 1994 08:49:37 GMT"), Timestamp::parse("1994-11-06T08:49:37Z"));
+        assert_eq!(http_date("yesterday"), None);
+    }
+}

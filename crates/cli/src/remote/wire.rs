@@ -1,0 +1,175 @@
+//! What the server answers on routes whose types are read tolerantly: unknown fields are ignored, missing ones empty.
+//!
+//! The client of one version talks to servers of others, so nothing here is required that is not needed.
+
+use http_api::api::wire::{CauseShown, CountsShown, RunShown};
+use serde::{Deserialize, Serialize};
+
+/// A part of a list.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Listed<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where it goes on.
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+}
+
+/// A job of a run.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct JobShown {
+    /// Number in the run.
+    #[serde(alias = "number")]
+    pub job: u32,
+    /// Name.
+    pub name: String,
+    /// Life-cycle place.
+    pub status: String,
+    /// Verdict.
+    pub verdict: Option<String>,
+    /// Why it did not pass.
+    pub cause: Option<CauseShown>,
+    /// Cases by outcome so far.
+    pub counts: Option<CountsShown>,
+    /// When its first runner came forward.
+    pub started_at: Option<String>,
+    /// When it was over.
+    pub finished_at: Option<String>,
+}
+
+/// A case of a run.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct CaseShown {
+    /// Name of its job.
+    pub job_name: String,
+    /// Id, as its framework writes it.
+    #[serde(alias = "case")]
+    pub id: String,
+    /// Final outcome.
+    pub outcome: String,
+    /// Source file.
+    pub file: Option<String>,
+    /// Line in the file.
+    pub line: Option<u32>,
+    /// Why it did not pass.
+    pub failure: Option<FailureShown>,
+}
+
+/// Why a case did not pass, in short.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct FailureShown {
+    /// Machine code or exception type.
+    pub kind: String,
+    /// A sentence.
+    pub message: String,
+}
+
+/// A case of a project that stands out.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct CaseOfProject {
+    /// Name of its job.
+    #[serde(alias = "job", alias = "suite")]
+    pub job_name: String,
+    /// Id, as its framework writes it.
+    #[serde(alias = "case")]
+    pub id: String,
+    /// How flaky it is, 0 to 1.
+    #[serde(alias = "flaky_rate")]
+    pub flaky_score: f64,
+    /// Outcomes remembered.
+    pub window: u64,
+    /// Failures among them.
+    pub failures: u64,
+    /// Usual duration in microseconds.
+    #[serde(alias = "ewma_us", alias = "mean_us")]
+    pub duration_us: u64,
+}
+
+/// A log of a run.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct LogShown {
+    /// Number of its job.
+    pub job: u32,
+    /// Number of its shard.
+    pub shard: u32,
+    /// Name.
+    pub name: String,
+    /// Size so far.
+    #[serde(alias = "size")]
+    pub size_bytes: u64,
+    /// Whether nothing more comes.
+    pub complete: bool,
+}
+
+/// A schedule.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ScheduleShown {
+    /// Id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// When, as cron writes it.
+    pub cron: String,
+    /// Time zone.
+    pub time_zone: String,
+    /// Whether it rests.
+    pub paused: bool,
+    /// The next times.
+    #[serde(alias = "next_fires")]
+    pub next: Vec<String>,
+}
+
+/// A schedule to be made.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct NewSchedule {
+    /// What people call it.
+    pub name: String,
+    /// When.
+    pub cron: String,
+    /// Time zone; without one, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// Branch, tag or commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r#ref: Option<String>,
+    /// Only these suites.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub suites: Vec<String>,
+}
+
+/// Room for an uploaded source.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct SourceMade {
+    /// Id, for the run.
+    pub id: String,
+    /// Where to put it.
+    pub upload_url: String,
+}
+
+/// An import.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ImportMade {
+    /// The finished run.
+    pub run: RunShown,
+    /// What was not accepted.
+    #[serde(default)]
+    pub not_accepted: Vec<serde_json::Value>,
+}
+
+/// Who the caller is.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Me {
+    /// Name.
+    pub subject: String,
+    /// Role everywhere, if there is one.
+    pub role: Option<String>,
+    /// Roles by project.
+    pub roles: std::collections::BTreeMap<String, String>,
+}
