@@ -10,6 +10,8 @@ pub mod console;
 pub mod doctor;
 mod follow;
 pub mod pack;
+#[cfg(test)]
+mod scripted;
 pub mod settings;
 mod submit;
 pub mod table;

@@ -349,3 +349,6 @@ fn checked_base(text: &str) -> Result<String, Problem> {
     }
     Ok(text.to_owned())
 }
+
+#[cfg(test)]
+mod tests;
