@@ -4,18 +4,17 @@
 //! again.
 
 use super::args::LogsArgs;
-use super::client::refusal::ClientError;
 use super::client::route::Route;
-use super::wire::{Listed, LogShown};
+use super::wire::{Listed, LogShown, LogText};
 use super::{Session, typed, view};
 use crate::exit::{Exit, Problem};
-use std::io::Read as _;
+use anstream::adapter::StripStr;
 use std::time::{Duration, Instant};
 
 /// How long a server may be away while its log is followed.
 const AWAY_LIMIT: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(500);
-const PIECE_BYTES: usize = 32 * 1024;
+const PART_BYTES: usize = 1024 * 1024;
 /// Most logs of a list.
 const LOGS: usize = 10_000;
 
@@ -46,62 +45,52 @@ impl Session<'_, '_> {
 
     /// Writes a log to stdout, and what is added to it.
     fn pour(&mut self, run: &str, log: &LogShown, follow: bool) -> Result<Exit, Problem> {
+        let (job, shard) = (log.job.to_string(), log.shard.to_string());
+        let route = Route::new(&["v1", "runs", run, "jobs", &job, "shards", &shard, "logs", &log.name])
+            .with("limit", Some(PART_BYTES))
+            .with("follow", follow.then_some(true));
+        let mut strip = StripStr::new();
         let mut offset = 0_u64;
         let mut seen_at = Instant::now();
         loop {
-            let before = offset;
-            match self.pour_from(run, log, follow, &mut offset) {
-                Ok(()) => return Ok(Exit::Passed),
-                Err(error) if error.is_passing() && seen_at.elapsed() < AWAY_LIMIT => {
-                    if offset > before {
-                        seen_at = Instant::now();
-                    }
+            let part: LogText = match self.client.try_get(&route.clone().with("offset", Some(offset)), None) {
+                Ok(reply) => reply.read()?,
+                Err(error) if follow && error.is_passing() && seen_at.elapsed() < AWAY_LIMIT => {
                     std::thread::sleep(PAUSE);
+                    continue;
                 }
                 Err(error) => return Err(error.into()),
+            };
+            seen_at = Instant::now();
+            let is_read = self.write_log(&part.text, &mut strip);
+            let is_still = part.text.is_empty();
+            offset = part.next_offset;
+            // Whoever reads may have seen enough.
+            if !is_read || part.last || (!follow && (is_still || offset >= part.length)) {
+                self.tell_end(&part);
+                return Ok(Exit::Passed);
             }
         }
     }
 
-    fn pour_from(
-        &mut self,
-        run: &str,
-        log: &LogShown,
-        follow: bool,
-        offset: &mut u64,
-    ) -> Result<(), ClientError> {
-        let (job, shard) = (log.job.to_string(), log.shard.to_string());
-        let route = Route::new(&["v1", "runs", run, "jobs", &job, "shards", &shard, "logs", &log.name])
-            .with("offset", Some(*offset))
-            .with("follow", follow.then_some(true));
-        let (_, mut body) = self.client.stream(&route)?;
-        let mut piece = vec![0; PIECE_BYTES];
-        let mut strip = anstream::adapter::StripBytes::new();
-        loop {
-            let read = body.read(&mut piece).map_err(|error| ClientError::Away {
-                base: self.client.base().to_owned(),
-                source: error.into(),
-            })?;
-            let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
-            *offset += u64::try_from(read).unwrap_or(0);
-            if !self.write_log(bytes, &mut strip) {
-                // Whoever reads has seen enough.
-                return Ok(());
-            }
+    /// A log that ends before its end says so.
+    fn tell_end(&mut self, part: &LogText) {
+        if let Some(end) = part.end.as_deref().filter(|end| *end != "complete") {
+            self.console.note(&format!("the log is {end}"));
         }
     }
 
-    /// On a terminal escapes are left out: what a test printed must not steer it.
-    fn write_log(&mut self, bytes: &[u8], strip: &mut anstream::adapter::StripBytes) -> bool {
+    /// Answers whether somebody still reads. On a terminal escapes are left out: what a test printed must not steer it.
+    fn write_log(&mut self, text: &str, strip: &mut StripStr) -> bool {
         if self.console.width.is_none() {
-            return self.console.bytes(bytes);
+            return self.console.bytes(text.as_bytes());
         }
-        strip.strip_next(bytes).all(|plain| self.console.bytes(plain))
+        strip.strip_next(text).all(|plain| self.console.bytes(plain.as_bytes()))
     }
 }
 
 fn matches(log: &LogShown, args: &LogsArgs) -> bool {
     args.job.is_none_or(|job| job == log.job)
         && args.shard.is_none_or(|shard| shard == log.shard)
-        && args.name.as_ref().is_none_or(|name| *name == log.name)
+        && args.name.as_ref().is_none_or(|name| *name == log.name || *name == log.stream)
 }

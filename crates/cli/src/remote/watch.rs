@@ -7,7 +7,7 @@ use super::client::Client;
 use super::client::refusal::ClientError;
 use super::client::route::Route;
 use super::console::Console;
-use super::view::run::{FAILURES_SHOWN, ending, exit_of, progress};
+use super::view::run::{FAILURES_SHOWN, ending, exit_of, failures, progress};
 use super::wire::{CaseShown, JobShown, Listed};
 use crate::exit::{Exit, Problem};
 use crate::interrupt::{self, StopFlag};
@@ -258,22 +258,15 @@ impl<'a> View<'a> {
 /// Some of the cases that failed. They only illustrate the verdict, so a server that cannot list them is no error.
 #[must_use]
 pub fn failed_cases(client: &Client, id: &str, run: &RunShown, limit: usize) -> Vec<CaseShown> {
-    let Some(counts) = &run.counts else { return Vec::new() };
-    let outcomes = [
-        ("failed", counts.failed),
-        ("errored", counts.errored),
-        ("timed_out", counts.timed_out),
-        ("crashed", counts.crashed),
-    ];
-    let mut cases: Vec<CaseShown> = Vec::new();
-    for (outcome, _) in outcomes.into_iter().filter(|(_, count)| *count > 0) {
-        let route = Route::new(&["v1", "runs", id, "cases"]).with("outcome", Some(outcome));
-        let listed = super::gather(client, &route, limit.saturating_sub(cases.len()).max(1));
-        let listed = listed.and_then(|document| super::typed::<Listed<CaseShown>>(&document));
-        cases.extend(listed.map(|listed| listed.items).unwrap_or_default());
+    if run.counts.as_ref().is_none_or(|counts| failures(counts) == 0) {
+        return Vec::new();
     }
-    cases.truncate(limit);
-    cases
+    let route = Route::new(&["v1", "runs", id, "cases"]).with("outcome", Some("failures"));
+    let listed = super::gather(client, &route, limit);
+    listed
+        .and_then(|document| super::typed::<Listed<CaseShown>>(&document))
+        .map(|listed| listed.items)
+        .unwrap_or_default()
 }
 
 /// Where progress is shown.

@@ -20,7 +20,6 @@ pub struct Listed<T> {
 #[serde(default)]
 pub struct JobShown {
     /// Number in the run.
-    #[serde(alias = "number")]
     pub job: u32,
     /// Name.
     pub name: String,
@@ -45,7 +44,6 @@ pub struct CaseShown {
     /// Name of its job.
     pub job_name: String,
     /// Id, as its framework writes it.
-    #[serde(alias = "case")]
     pub id: String,
     /// Final outcome.
     pub outcome: String,
@@ -72,20 +70,16 @@ pub struct FailureShown {
 #[serde(default)]
 pub struct CaseOfProject {
     /// Name of its job.
-    #[serde(alias = "job", alias = "suite")]
     pub job_name: String,
     /// Id, as its framework writes it.
-    #[serde(alias = "case")]
     pub id: String,
     /// How flaky it is, 0 to 1.
-    #[serde(alias = "flaky_rate")]
     pub flaky_score: f64,
     /// Outcomes remembered.
-    pub window: u64,
+    pub outcomes: u64,
     /// Failures among them.
     pub failures: u64,
     /// Usual duration in microseconds.
-    #[serde(alias = "ewma_us", alias = "mean_us")]
     pub duration_us: u64,
 }
 
@@ -97,13 +91,32 @@ pub struct LogShown {
     pub job: u32,
     /// Number of its shard.
     pub shard: u32,
-    /// Name.
+    /// Which of the logs: `runner`, `setup`, `build` …
+    pub stream: String,
+    /// Name in paths.
     pub name: String,
-    /// Size so far.
-    #[serde(alias = "size")]
-    pub size_bytes: u64,
-    /// Whether nothing more comes.
-    pub complete: bool,
+    /// Bytes so far.
+    pub length: u64,
+    /// `complete`, or why it is not; absent while it may still grow.
+    pub end: Option<String>,
+}
+
+/// A part of a log.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct LogText {
+    /// Text.
+    pub text: String,
+    /// Where it goes on.
+    pub next_offset: u64,
+    /// Bytes so far.
+    #[serde(default)]
+    pub length: u64,
+    /// `complete`, or why it is not; absent while it may still grow.
+    #[serde(default)]
+    pub end: Option<String>,
+    /// Whether nothing will ever come after this part.
+    #[serde(default)]
+    pub last: bool,
 }
 
 /// A schedule.
@@ -117,6 +130,7 @@ pub struct ScheduleShown {
     /// When, as cron writes it.
     pub cron: String,
     /// Time zone.
+    #[serde(alias = "zone")]
     pub time_zone: String,
     /// Whether it rests.
     pub paused: bool,
@@ -168,8 +182,18 @@ pub struct ImportMade {
 pub struct Me {
     /// Name.
     pub subject: String,
-    /// Role everywhere, if there is one.
-    pub role: Option<String>,
-    /// Roles by project.
-    pub roles: std::collections::BTreeMap<String, String>,
+    /// What it holds.
+    pub grants: Vec<GrantShown>,
+    /// What its credential is good for.
+    pub scopes: Vec<String>,
+}
+
+/// A role in one project, or in all.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct GrantShown {
+    /// The project; `None` = every one.
+    pub project: Option<String>,
+    /// Role.
+    pub role: String,
 }

@@ -6,7 +6,7 @@ use crate::exit::Problem;
 use crate::remote::client::refusal::ClientError;
 use crate::remote::client::route::Route;
 use crate::remote::client::{Client, Reply};
-use crate::remote::wire::Me;
+use crate::remote::wire::{GrantShown, Me};
 use shared::domain::time::Timestamp;
 use std::error::Error as _;
 use std::time::Duration;
@@ -107,10 +107,13 @@ fn key(client: &Client) -> Finding {
 }
 
 fn who(me: &Me) -> String {
-    let roles: Vec<String> = me.roles.iter().map(|(project, role)| format!("{role} of {project}")).collect();
-    let role = me.role.iter().map(|role| format!("{role} everywhere"));
-    let all: Vec<String> = role.chain(roles).collect();
-    if all.is_empty() { me.subject.clone() } else { format!("{} ({})", me.subject, all.join(", ")) }
+    let grant = |grant: &GrantShown| match &grant.project {
+        Some(project) => format!("{} of `{project}`", grant.role),
+        None => format!("{} of every project", grant.role),
+    };
+    let grants: Vec<String> = me.grants.iter().map(grant).collect();
+    let grants = if grants.is_empty() { "no role".to_owned() } else { grants.join(", ") };
+    format!("{}, {grants}, for {}", me.subject, me.scopes.join(", "))
 }
 
 #[cfg(test)]

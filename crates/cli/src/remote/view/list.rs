@@ -90,7 +90,7 @@ pub fn flaky(cases: &[CaseOfProject], width: Option<usize>) -> Vec<Line> {
         .map(|case| {
             vec![
                 Cell::number(percent(case.flaky_score)),
-                Cell::number(format!("{} of {}", grouped(case.failures), grouped(case.window))),
+                Cell::number(format!("{} of {}", grouped(case.failures), grouped(case.outcomes))),
                 Cell::new(&case.job_name),
                 Cell::new(&case.id),
             ]
@@ -133,13 +133,13 @@ pub fn logs(logs: &[LogShown], width: Option<usize>) -> Vec<Line> {
             vec![
                 Cell::number(log.job.to_string()),
                 Cell::number(log.shard.to_string()),
-                Cell::number(grouped(log.size_bytes)),
-                Cell::new(if log.complete { "complete" } else { "open" }),
+                Cell::number(grouped(log.length)),
                 Cell::new(&log.name),
+                Cell::new(log.end.as_deref().unwrap_or("open")),
             ]
         })
         .collect();
-    table::lines(&["JOB", "SHARD", "BYTES", "STATE", "NAME"], &rows, width)
+    table::lines(&["JOB", "SHARD", "BYTES", "NAME", "STATE"], &rows, width)
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ pub fn word(status: &str, verdict: Option<&str>, cause: Option<&CauseShown>) -> 
         (Some("errored"), _) if code_of(cause) == "no_tests" => (Tone::Warn, "NO TESTS"),
         (Some(_), _) => (Tone::Bad, "ERRORED"),
         (None, "queued") => (Tone::Faint, "QUEUED"),
+        (None, "waiting") => (Tone::Faint, "WAITING"),
         (None, "running") => (Tone::Accent, "RUNNING"),
         (None, _) => (Tone::Warn, "UNKNOWN"),
     }
