@@ -139,7 +139,7 @@ impl Ci {
             .then(|| GitHub { summary: path("GITHUB_STEP_SUMMARY"), workspace: path("GITHUB_WORKSPACE") });
         Some(Self {
             service: service.name,
-            commit: (service.commit)(&of).filter(|text| is_commit(text)),
+            commit: (service.commit)(&of).filter(|text| is_commit(text)).map(|id| id.to_ascii_lowercase()),
             branch: (service.branch)(&of).filter(|text| is_branch(text)),
             pull_request: (service.pull_request)(&of).and_then(|text| text.parse().ok()),
             github,
@@ -192,143 +192,140 @@ mod tests {
         format!("{}: {commit}, {}, {number}", ci.service, ci.branch.as_deref().unwrap_or("-"))
     }
 
+    /// Variables, and what is read from them.
+    type Row = (&'static [(&'static str, &'static str)], &'static str);
+
+    const TABLE: &[Row] = &[
+        (
+            &[("GITHUB_ACTIONS", "true"), ("GITHUB_SHA", SHA), ("GITHUB_REF", "refs/heads/feat/x")],
+            "GitHub Actions: SHA, feat/x, -",
+        ),
+        (
+            &[
+                ("GITHUB_ACTIONS", "true"),
+                ("GITHUB_SHA", SHA),
+                ("GITHUB_REF", "refs/pull/12/merge"),
+                ("GITHUB_HEAD_REF", "fix"),
+            ],
+            "GitHub Actions: SHA, fix, 12",
+        ),
+        (
+            &[
+                ("GITHUB_ACTIONS", "true"),
+                ("GITHUB_SHA", SHA),
+                ("GITHUB_REF", "refs/tags/v1"),
+                ("GITHUB_HEAD_REF", ""),
+            ],
+            "GitHub Actions: SHA, -, -",
+        ),
+        (
+            &[("GITLAB_CI", "true"), ("CI_COMMIT_SHA", SHA), ("CI_COMMIT_BRANCH", "main")],
+            "GitLab: SHA, main, -",
+        ),
+        (
+            &[
+                ("GITLAB_CI", "true"),
+                ("CI_COMMIT_SHA", SHA),
+                ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "fix"),
+                ("CI_MERGE_REQUEST_IID", "7"),
+            ],
+            "GitLab: SHA, fix, 7",
+        ),
+        (
+            &[
+                ("BUILDKITE", "true"),
+                ("BUILDKITE_COMMIT", SHA),
+                ("BUILDKITE_BRANCH", "fix"),
+                ("BUILDKITE_PULL_REQUEST", "31"),
+            ],
+            "Buildkite: SHA, fix, 31",
+        ),
+        (
+            &[
+                ("BUILDKITE", "true"),
+                ("BUILDKITE_COMMIT", "HEAD"),
+                ("BUILDKITE_BRANCH", "main"),
+                ("BUILDKITE_PULL_REQUEST", "false"),
+            ],
+            "Buildkite: no commit, main, -",
+        ),
+        (
+            &[("BUILDKITE", "true"), ("BUILDKITE_TAG", "v1"), ("BUILDKITE_BRANCH", "v1")],
+            "Buildkite: no commit, -, -",
+        ),
+        (
+            &[
+                ("CIRCLECI", "true"),
+                ("CIRCLE_SHA1", SHA),
+                ("CIRCLE_BRANCH", "fix"),
+                ("CIRCLE_PULL_REQUEST", "https://github.com/o/r/pull/9"),
+            ],
+            "CircleCI: SHA, fix, 9",
+        ),
+        (
+            &[("TF_BUILD", "True"), ("BUILD_SOURCEVERSION", SHA), ("BUILD_SOURCEBRANCH", "refs/heads/main")],
+            "Azure Pipelines: SHA, main, -",
+        ),
+        (
+            &[
+                ("TF_BUILD", "True"),
+                ("BUILD_SOURCEVERSION", SHA),
+                ("BUILD_SOURCEBRANCH", "refs/pull/5/merge"),
+                ("SYSTEM_PULLREQUEST_SOURCEBRANCH", "refs/heads/fix"),
+                ("SYSTEM_PULLREQUEST_PULLREQUESTID", "5"),
+            ],
+            "Azure Pipelines: SHA, fix, 5",
+        ),
+        (
+            &[
+                ("BITBUCKET_BUILD_NUMBER", "1"),
+                ("BITBUCKET_COMMIT", SHA),
+                ("BITBUCKET_BRANCH", "fix"),
+                ("BITBUCKET_PR_ID", "4"),
+            ],
+            "Bitbucket: SHA, fix, 4",
+        ),
+        (
+            &[
+                ("CI", "woodpecker"),
+                ("CI_COMMIT_SHA", SHA),
+                ("CI_COMMIT_BRANCH", "main"),
+                ("CI_COMMIT_SOURCE_BRANCH", "fix"),
+                ("CI_COMMIT_PULL_REQUEST", "3"),
+            ],
+            "Woodpecker: SHA, fix, 3",
+        ),
+        (&[("DRONE", "true"), ("DRONE_COMMIT_SHA", SHA), ("DRONE_BRANCH", "main")], "Drone: SHA, main, -"),
+        (
+            &[
+                ("TRAVIS", "true"),
+                ("TRAVIS_COMMIT", SHA),
+                ("TRAVIS_BRANCH", "main"),
+                ("TRAVIS_PULL_REQUEST_BRANCH", "fix"),
+                ("TRAVIS_PULL_REQUEST", "8"),
+            ],
+            "Travis: SHA, fix, 8",
+        ),
+        (&[("TEAMCITY_VERSION", "2025.1"), ("BUILD_VCS_NUMBER", SHA)], "TeamCity: SHA, -, -"),
+        (
+            &[("JENKINS_URL", "http://j"), ("GIT_COMMIT", SHA), ("GIT_BRANCH", "origin/main")],
+            "Jenkins: SHA, main, -",
+        ),
+        (
+            &[
+                ("JENKINS_URL", "http://j"),
+                ("GIT_COMMIT", SHA),
+                ("BRANCH_NAME", "PR-12"),
+                ("CHANGE_BRANCH", "fix"),
+                ("CHANGE_ID", "12"),
+            ],
+            "Jenkins: SHA, fix, 12",
+        ),
+    ];
+
     #[test]
     fn every_service_is_understood_on_a_branch_and_in_a_pull_request() {
-        let table: &[(&[(&str, &str)], &str)] = &[
-            (
-                &[("GITHUB_ACTIONS", "true"), ("GITHUB_SHA", SHA), ("GITHUB_REF", "refs/heads/feat/x")],
-                "GitHub Actions: SHA, feat/x, -",
-            ),
-            (
-                &[
-                    ("GITHUB_ACTIONS", "true"),
-                    ("GITHUB_SHA", SHA),
-                    ("GITHUB_REF", "refs/pull/12/merge"),
-                    ("GITHUB_HEAD_REF", "fix"),
-                ],
-                "GitHub Actions: SHA, fix, 12",
-            ),
-            (
-                &[
-                    ("GITHUB_ACTIONS", "true"),
-                    ("GITHUB_SHA", SHA),
-                    ("GITHUB_REF", "refs/tags/v1"),
-                    ("GITHUB_HEAD_REF", ""),
-                ],
-                "GitHub Actions: SHA, -, -",
-            ),
-            (
-                &[("GITLAB_CI", "true"), ("CI_COMMIT_SHA", SHA), ("CI_COMMIT_BRANCH", "main")],
-                "GitLab: SHA, main, -",
-            ),
-            (
-                &[
-                    ("GITLAB_CI", "true"),
-                    ("CI_COMMIT_SHA", SHA),
-                    ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "fix"),
-                    ("CI_MERGE_REQUEST_IID", "7"),
-                ],
-                "GitLab: SHA, fix, 7",
-            ),
-            (
-                &[
-                    ("BUILDKITE", "true"),
-                    ("BUILDKITE_COMMIT", SHA),
-                    ("BUILDKITE_BRANCH", "fix"),
-                    ("BUILDKITE_PULL_REQUEST", "31"),
-                ],
-                "Buildkite: SHA, fix, 31",
-            ),
-            (
-                &[
-                    ("BUILDKITE", "true"),
-                    ("BUILDKITE_COMMIT", "HEAD"),
-                    ("BUILDKITE_BRANCH", "main"),
-                    ("BUILDKITE_PULL_REQUEST", "false"),
-                ],
-                "Buildkite: no commit, main, -",
-            ),
-            (
-                &[("BUILDKITE", "true"), ("BUILDKITE_TAG", "v1"), ("BUILDKITE_BRANCH", "v1")],
-                "Buildkite: no commit, -, -",
-            ),
-            (
-                &[
-                    ("CIRCLECI", "true"),
-                    ("CIRCLE_SHA1", SHA),
-                    ("CIRCLE_BRANCH", "fix"),
-                    ("CIRCLE_PULL_REQUEST", "https://github.com/o/r/pull/9"),
-                ],
-                "CircleCI: SHA, fix, 9",
-            ),
-            (
-                &[
-                    ("TF_BUILD", "True"),
-                    ("BUILD_SOURCEVERSION", SHA),
-                    ("BUILD_SOURCEBRANCH", "refs/heads/main"),
-                ],
-                "Azure Pipelines: SHA, main, -",
-            ),
-            (
-                &[
-                    ("TF_BUILD", "True"),
-                    ("BUILD_SOURCEVERSION", SHA),
-                    ("BUILD_SOURCEBRANCH", "refs/pull/5/merge"),
-                    ("SYSTEM_PULLREQUEST_SOURCEBRANCH", "refs/heads/fix"),
-                    ("SYSTEM_PULLREQUEST_PULLREQUESTID", "5"),
-                ],
-                "Azure Pipelines: SHA, fix, 5",
-            ),
-            (
-                &[
-                    ("BITBUCKET_BUILD_NUMBER", "1"),
-                    ("BITBUCKET_COMMIT", SHA),
-                    ("BITBUCKET_BRANCH", "fix"),
-                    ("BITBUCKET_PR_ID", "4"),
-                ],
-                "Bitbucket: SHA, fix, 4",
-            ),
-            (
-                &[
-                    ("CI", "woodpecker"),
-                    ("CI_COMMIT_SHA", SHA),
-                    ("CI_COMMIT_BRANCH", "main"),
-                    ("CI_COMMIT_SOURCE_BRANCH", "fix"),
-                    ("CI_COMMIT_PULL_REQUEST", "3"),
-                ],
-                "Woodpecker: SHA, fix, 3",
-            ),
-            (
-                &[("DRONE", "true"), ("DRONE_COMMIT_SHA", SHA), ("DRONE_BRANCH", "main")],
-                "Drone: SHA, main, -",
-            ),
-            (
-                &[
-                    ("TRAVIS", "true"),
-                    ("TRAVIS_COMMIT", SHA),
-                    ("TRAVIS_BRANCH", "main"),
-                    ("TRAVIS_PULL_REQUEST_BRANCH", "fix"),
-                    ("TRAVIS_PULL_REQUEST", "8"),
-                ],
-                "Travis: SHA, fix, 8",
-            ),
-            (&[("TEAMCITY_VERSION", "2025.1"), ("BUILD_VCS_NUMBER", SHA)], "TeamCity: SHA, -, -"),
-            (
-                &[("JENKINS_URL", "http://j"), ("GIT_COMMIT", SHA), ("GIT_BRANCH", "origin/main")],
-                "Jenkins: SHA, main, -",
-            ),
-            (
-                &[
-                    ("JENKINS_URL", "http://j"),
-                    ("GIT_COMMIT", SHA),
-                    ("BRANCH_NAME", "PR-12"),
-                    ("CHANGE_BRANCH", "fix"),
-                    ("CHANGE_ID", "12"),
-                ],
-                "Jenkins: SHA, fix, 12",
-            ),
-        ];
-        for (variables, expected) in table {
+        for (variables, expected) in TABLE {
             assert_eq!(row(variables), *expected, "{variables:?}");
         }
     }

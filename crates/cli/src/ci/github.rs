@@ -4,6 +4,8 @@
 //! Markdown every character that could mean something, and while test output is printed commands are switched off.
 
 use crate::line::{clean, cut_end};
+use crate::progress::terminal::write_plain;
+use shared::domain::report::CaseRecord;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -60,6 +62,27 @@ pub struct Told {
     pub root: Option<PathBuf>,
 }
 
+impl FailedCase {
+    /// The case of a record, if it failed. The name of its job is not known here.
+    #[must_use]
+    pub fn of(record: &CaseRecord) -> Option<Self> {
+        let last = record.last().filter(|last| last.outcome.is_failure())?;
+        Some(Self {
+            job: String::new(),
+            case: last.case.0.clone(),
+            outcome: last.outcome.as_str().to_owned(),
+            file: last.file.clone(),
+            line: last.line,
+            message: last.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default(),
+        })
+    }
+
+    /// The case with its job, if that is to be told.
+    fn named(&self) -> String {
+        if self.job.is_empty() { self.case.clone() } else { format!("{} ({})", self.case, self.job) }
+    }
+}
+
 impl GitHub {
     /// Appends to the summary of the job, and gives the annotations as lines to be printed.
     ///
@@ -82,6 +105,29 @@ impl GitHub {
             .filter(|path| !path.is_empty())
             .map(|path| path + "/")
             .unwrap_or_default()
+    }
+}
+
+/// While this lives, GitHub Actions takes nothing that is printed for a command; outside of it nothing happens.
+#[derive(Debug)]
+pub struct Muted {
+    word: Option<String>,
+}
+
+impl Muted {
+    /// Switches commands off, by a word that no test can know.
+    #[must_use]
+    pub fn begin(github: Option<&GitHub>) -> Self {
+        let random = || getrandom::u64().ok();
+        let word = github.and_then(|_| Some(format!("{:016x}{:016x}", random()?, random()?)));
+        word.iter().for_each(|word| write_plain(&pause(word)));
+        Self { word }
+    }
+}
+
+impl Drop for Muted {
+    fn drop(&mut self) {
+        self.word.iter().for_each(|word| write_plain(&resume(word)));
     }
 }
 
@@ -109,7 +155,7 @@ fn annotation(case: &FailedCase, prefix: &str) -> String {
         properties.push(format!("file={}", property(&format!("{prefix}{file}"))));
         properties.extend(case.line.map(|line| format!("line={line}")));
     }
-    properties.push(format!("title={}", property(&format!("{}: {}", case.outcome, case.case))));
+    properties.push(format!("title={}", property(&format!("{}: {}", case.outcome, case.named()))));
     let message = match case.message.trim() {
         "" => case.outcome.clone(),
         message => message.to_owned(),
@@ -161,7 +207,7 @@ fn table_row(case: &FailedCase) -> String {
         (Some(file), None) => file.clone(),
         (None, _) => String::new(),
     };
-    let cells = [&case.outcome, &case.case, &place, &case.message];
+    let cells = [&case.outcome, &case.named(), &place, &case.message];
     let cells: String = cells.iter().map(|cell| format!(" {} |", markdown(cell))).collect();
     format!("|{cells}\n")
 }

@@ -198,7 +198,7 @@ fn new_project(args: &NewProjectArgs) -> Result<NewProjectBody, Problem> {
 fn project_lines(project: &ProjectShown) -> Vec<Line> {
     let fact = |label: &str, value: &str| labelled(Tone::Faint, label, None).plain(clean(value));
     let settings = &project.settings;
-    let limit = settings.concurrency.map_or_else(|| "any number of".to_owned(), |n| n.to_string());
+    let limit = settings.concurrency.map_or_else(|| "any number".to_owned(), |n| n.to_string());
     let supersede = if settings.supersede { "; a new run of a branch cancels the older ones" } else { "" };
     vec![
         labelled(Tone::Plain, "project", None).with(Tone::Strong, clean(&project.id)),
@@ -215,4 +215,4 @@ fn project_lines(project: &ProjectShown) -> Vec<Line> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -19,6 +19,8 @@ pub struct Console<'a> {
     pub width: Option<usize>,
     /// Whether stderr is a terminal whose lines can be drawn again.
     pub live: bool,
+    /// Whether progress is not wanted.
+    pub quiet: bool,
     /// Whether the answer is wanted as JSON.
     pub json: bool,
     /// Tells the time.
@@ -58,6 +60,7 @@ impl<'a> Console<'a> {
             err_ink: run::ink(shown.color, config),
             width: is_terminal.then(|| usize::from(console::Term::stdout().size().1)),
             live: std::io::stderr().is_terminal() && !config.dumb_terminal,
+            quiet: false,
             json: shown.json,
             now: run::wall_clock,
         }
@@ -67,7 +70,17 @@ impl<'a> Console<'a> {
     #[must_use]
     pub fn plain(out: &'a mut dyn Write, err: &'a mut dyn Write, now: fn() -> Timestamp) -> Self {
         let ink = Ink::default();
-        Self { out, err, out_ink: ink, err_ink: ink, width: None, live: false, json: false, now }
+        Self {
+            out,
+            err,
+            out_ink: ink,
+            err_ink: ink,
+            width: None,
+            live: false,
+            quiet: false,
+            json: false,
+            now,
+        }
     }
 
     /// Lines of the answer.

@@ -94,3 +94,6 @@ fn matches(log: &LogShown, args: &LogsArgs) -> bool {
         && args.shard.is_none_or(|shard| shard == log.shard)
         && args.name.as_ref().is_none_or(|name| *name == log.name || *name == log.stream)
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,7 +122,7 @@ impl Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        drop(self.come_back.send(()));
+        self.come_back.send(()).ok();
         if let Ok(mut stream) = TcpStream::connect(self.address) {
             drop(stream.write_all(b"QUIT / HTTP/1.1\r\n\r\n"));
         }
@@ -150,11 +150,10 @@ fn serve(
         };
         match answer(&seen, before) {
             Answer::Say(status, headers, body) => {
-                let mut head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\n");
-                if status != 304 {
-                    head += &format!("content-length: {}\r\n", body.len());
-                }
-                headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
+                let length = (status != 304).then(|| format!("content-length: {}\r\n", body.len()));
+                let further = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+                let lines: String = length.into_iter().chain(further).collect();
+                let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\n{lines}");
                 drop(stream.write_all(format!("{head}\r\n{body}").as_bytes()));
             }
             Answer::Cut(body) => {

@@ -16,6 +16,7 @@ use super::wire::SourceMade;
 use super::{Session, pack, typed};
 use crate::args::RunArgs;
 use crate::args::reports::ReportPaths;
+use crate::ci::github::Muted;
 use crate::config::Config;
 use crate::exit::{Exit, Problem};
 use crate::interrupt::{self, StopFlag};
@@ -43,6 +44,7 @@ pub fn run(args: &RunArgs, config: &Config) -> anyhow::Result<Exit> {
     let shown = Shown { json: false, color: args.color };
     let mut console = Console::of_process(&mut out, &mut err, &shown, config);
     console.live &= !args.quiet;
+    console.quiet = args.quiet;
     let client = Client::new(&config.remote)?;
     let mut session = Session { client: &client, config, console: &mut console };
     Ok(session.run_remotely(args)?)
@@ -53,8 +55,8 @@ impl Session<'_, '_> {
         check_arguments(args)?;
         let reports = reports(args, &self.config.here)?;
         let root = directory(args, &self.config.here)?;
-        let project = self.chosen_project(args, &root)?;
         let mut body = body(args)?;
+        let project = self.chosen_project(args, &root)?;
         self.describe(args, &root, &project, &mut body)?;
         let route = Route::new(&["v1", "projects", &project.id, "runs"]);
         let document: Value = self.client.send(&Method::POST, &route, &body)?.read()?;
@@ -124,7 +126,11 @@ impl Session<'_, '_> {
             origin::of(root, &revision, project)
         };
         match origin {
-            Origin::Commit(commit) => body.r#ref = Some(commit),
+            Origin::Commit(commit) => {
+                // The reference says it already.
+                body.commit = None;
+                body.r#ref = Some(commit);
+            }
             Origin::Upload(why) => body.source = Some(self.upload(args, root, &project.id, &why)?),
         }
         Ok(())
@@ -145,7 +151,8 @@ impl Session<'_, '_> {
             self.console.note(&format!("sending {files} files of the working directory, {kib} KiB ({why})"));
         }
         let route = Route::new(&["v1", "projects", project, "sources"]);
-        let made: SourceMade = self.client.send(&Method::POST, &route, &serde_json::json!({}))?.read()?;
+        let wanted = serde_json::json!({ "size_bytes": size });
+        let made: SourceMade = self.client.send(&Method::POST, &route, &wanted)?.read()?;
         self.client.put_file(&made.upload_url, packed.archive.path(), "application/gzip")?;
         Ok(made.id)
     }
@@ -161,7 +168,10 @@ impl Session<'_, '_> {
         let again = format!("\nthe run goes on; watch it again: fleetest watch {}", clean(run));
         interrupt::listen(stop.clone(), move || crate::progress::terminal::write_plain(&again))
             .map_err(|error| Problem::could_not_run("signals cannot be listened for").because(error))?;
-        match watch(self.client, self.console, run, OnStop::Cancel, &stop)? {
+        let muted = Muted::begin(self.config.ci.as_ref().and_then(|ci| ci.github.as_ref()));
+        let watched = watch(self.client, self.console, run, OnStop::Cancel, &stop)?;
+        drop(muted);
+        match watched {
             Watched::Detached => Ok(detached(self.console, run)),
             Watched::Over(over) => {
                 let kept = ending::write_reports(self.client, self.console, run, reports);

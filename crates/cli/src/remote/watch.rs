@@ -285,7 +285,7 @@ impl<'s, 'c> Screen<'s, 'c> {
     }
 
     fn show(&mut self, view: &View<'_>) {
-        let Some((_, run)) = &view.run.value else { return };
+        let Some((_, run)) = view.run.value.as_ref().filter(|_| !self.console.quiet) else { return };
         let line = progress(run, view.jobs(), (self.console.now)());
         if let Some(bar) = &self.bar {
             let columns = usize::from(console::Term::stderr().size().1).saturating_sub(1);
@@ -335,3 +335,6 @@ impl Drop for Screen<'_, '_> {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! The client of one version talks to servers of others, so nothing here is required that is not needed.
 
-use http_api::api::wire::{CauseShown, CountsShown, RunShown};
+use http_api::api::wire::{CauseShown, CountsShown, NewRunBody, RunShown};
 use serde::{Deserialize, Serialize};
 
 /// A part of a list.
@@ -130,13 +130,13 @@ pub struct ScheduleShown {
     /// When, as cron writes it.
     pub cron: String,
     /// Time zone.
-    #[serde(alias = "zone")]
-    pub time_zone: String,
+    pub zone: String,
     /// Whether it rests.
     pub paused: bool,
     /// The next times.
-    #[serde(alias = "next_fires")]
-    pub next: Vec<String>,
+    pub next_fires: Vec<String>,
+    /// Why the last fire became no run.
+    pub problem: Option<String>,
 }
 
 /// A schedule to be made.
@@ -148,13 +148,9 @@ pub struct NewSchedule {
     pub cron: String,
     /// Time zone; without one, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub time_zone: Option<String>,
-    /// Branch, tag or commit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub r#ref: Option<String>,
-    /// Only these suites.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub suites: Vec<String>,
+    pub zone: Option<String>,
+    /// What is started.
+    pub order: NewRunBody,
 }
 
 /// Room for an uploaded source.

@@ -9,6 +9,7 @@ use crate::remote::client::Content;
 use crate::remote::client::route::Route;
 use crate::remote::wire::{Listed, NewSchedule, ScheduleShown};
 use crate::remote::{Session, typed, view};
+use http_api::api::wire::NewRunBody;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -31,9 +32,12 @@ impl Session<'_, '_> {
                 let body = NewSchedule {
                     name: name.clone(),
                     cron: cron.clone(),
-                    time_zone: time_zone.clone(),
-                    r#ref: reference.clone(),
-                    suites: suites.clone(),
+                    zone: time_zone.clone(),
+                    order: NewRunBody {
+                        r#ref: reference.clone(),
+                        suites: suites.clone(),
+                        ..NewRunBody::default()
+                    },
                 };
                 let route = Route::new(&["v1", "projects", &project, "schedules"]);
                 let document: Value = self.client.send(&Method::POST, &route, &body)?.read()?;
@@ -82,12 +86,15 @@ fn lines(schedule: &ScheduleShown) -> Vec<Line> {
     let mut lines = vec![
         labelled(Tone::Plain, "schedule", None).with(Tone::Strong, clean(&schedule.id)),
         fact("name", &schedule.name),
-        fact("cron", &format!("{} ({})", schedule.cron, schedule.time_zone)),
+        fact("cron", &format!("{} ({})", schedule.cron, schedule.zone)),
     ];
+    if let Some(problem) = &schedule.problem {
+        lines.push(labelled(Tone::Warn, "problem", None).plain(clean(problem)));
+    }
     if schedule.paused {
         lines.push(labelled(Tone::Warn, "paused", None).plain("it starts nothing until it is resumed"));
     } else {
-        lines.extend(schedule.next.iter().map(|next| fact("next", next)));
+        lines.extend(schedule.next_fires.iter().map(|next| fact("next", next)));
     }
     lines
 }

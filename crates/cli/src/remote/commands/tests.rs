@@ -52,8 +52,8 @@ pub(crate) fn usual(seen: &Seen, _: usize) -> Answer {
     let key = value!({"id": "key_1", "name": "ci", "hint": "fl_ab", "project": "web", "role": "developer",
         "scopes": ["read", "run"], "created_at": "2023-11-14T00:00:00Z", "created_by": "key:root", "expires_at": null,
         "revoked_at": null, "last_used_at": "2023-11-14T22:00:00Z", "replaces": null});
-    let schedule = value!({"id": "sch_1", "name": "nightly", "cron": "30 2 * * *", "time_zone": "Europe/Berlin",
-        "paused": seen.method == "PATCH", "next": ["2023-11-15T01:30:00Z", "2023-11-16T01:30:00Z"]});
+    let schedule = value!({"id": "sch_1", "name": "nightly", "cron": "30 2 * * *", "zone": "Europe/Berlin",
+        "paused": seen.method == "PATCH", "next_fires": ["2023-11-15T01:30:00Z", "2023-11-16T01:30:00Z"]});
     let notable = |id: &str| {
         value!({"job_name": "unit", "id": id, "flaky_score": 0.125, "outcomes": 64, "failures": 8,
         "duration_us": 4_250_000})

@@ -115,6 +115,7 @@ mod tests {
     }
 
     fn suite(name: String) -> impl Strategy<Value = SuiteSpec> {
+        let paths = prop::collection::vec("[a-z][a-z0-9 'é/]{0,10}", 0..3);
         let numbers = (0u32..=10, 1u64..100_000_000, prop::option::of(1u32..=16), prop::option::of(1u32..9));
         let maps = (
             prop::collection::btree_map("[A-Z]{1,6}", "[ -~]{1,12}", 0..3),
@@ -124,7 +125,7 @@ mod tests {
                 0..2,
             ),
         );
-        (words(), words(), words(), numbers, maps, any::<bool>()).prop_map(
+        (words(), words(), paths, numbers, maps, any::<bool>()).prop_map(
             move |(args, setup, paths, (retries, timeout_ms, slots, shards), (env, matrix), command)| {
                 let framework = if command { Framework::Command } else { Framework::Pytest };
                 SuiteSpec {

@@ -47,12 +47,12 @@ pub fn schedules(schedules: &[ScheduleShown], width: Option<usize>) -> Vec<Line>
     let rows: Vec<Vec<Cell>> = schedules
         .iter()
         .map(|schedule| {
-            let next = match (schedule.paused, schedule.next.first()) {
+            let next = match (schedule.paused, schedule.next_fires.first()) {
                 (true, _) => Cell::new("paused").tone(Tone::Warn),
                 (false, Some(next)) => Cell::new(next),
                 (false, None) => Cell::new("never").tone(Tone::Warn),
             };
-            let zone = &schedule.time_zone;
+            let zone = &schedule.zone;
             vec![
                 Cell::new(&schedule.id),
                 Cell::new(&schedule.cron),
