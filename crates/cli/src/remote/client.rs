@@ -31,6 +31,8 @@ const CALL_LIMIT: Duration = Duration::from_secs(60);
 const UPLOAD_LIMIT: Duration = Duration::from_secs(3600);
 /// Longest silence in a streamed answer.
 const SILENCE_LIMIT: Duration = Duration::from_secs(90);
+/// The code of a refusal because the upload has its content.
+const UPLOADED: &str = "already_uploaded";
 /// An answer larger than this is refused; logs and reports are streamed instead.
 const ANSWER_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -194,13 +196,18 @@ impl Client {
     /// Puts a file to an address that the server named; the address is what gives the right, so no token goes there.
     ///
     /// # Errors
-    /// Not answered, or refused.
-    pub fn put_file(&self, address: &str, path: &Path, media_type: &str) -> Result<Reply, Problem> {
+    /// Not answered, or refused. That it is there already is none: nobody else has the address, so an earlier attempt
+    /// was taken and its answer lost.
+    pub fn put_file(&self, address: &str, path: &Path, media_type: &str) -> Result<(), Problem> {
         let whole =
             if address.starts_with('/') { format!("{}{address}", self.base) } else { address.to_owned() };
         checked_base(whole.split('?').next().unwrap_or_default())?;
         let content = Content::File(path, media_type);
-        Ok(self.whole(&Call { content, ours: false, ..Call::new(&Method::PUT, &whole) })?)
+        match self.whole(&Call { content, ours: false, ..Call::new(&Method::PUT, &whole) }) {
+            Err(ClientError::Refused(refusal)) if refusal.code == UPLOADED => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Reads an answer of any length piece by piece.

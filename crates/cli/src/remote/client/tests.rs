@@ -134,6 +134,17 @@ fn the_key_goes_to_the_server_alone() {
 }
 
 #[test]
+fn an_upload_whose_answer_was_lost_is_done() {
+    let server =
+        Scripted::of(vec![Answer::HangUp, problem(409, "already_uploaded", "it has its archive already")]);
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("x");
+    std::fs::write(&file, "content").unwrap();
+    assert!(client(&server).put_file("/v1/uploads/abc", &file, "application/gzip").is_ok());
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[test]
 fn a_file_is_read_anew_for_each_repetition() {
     let server = Scripted::of(vec![later(503), Answer::Say(200, Vec::new(), String::new())]);
     let scratch = tempfile::tempdir().unwrap();
