@@ -54,7 +54,8 @@ impl Finding {
 
 /// Looks at everything, and ends with 3 if something does not work.
 pub fn doctor(args: &DoctorArgs, config: &Config, console: &mut Console<'_>) -> Exit {
-    let mut findings = local::look(&config.here.join(&args.path));
+    let root = config.here.join(&args.path);
+    let mut findings = local::look(&root.canonicalize().unwrap_or(root));
     findings.extend(server::look(config, (console.now)()));
     if console.json {
         console.document(&serde_json::json!({ "checks": findings }));

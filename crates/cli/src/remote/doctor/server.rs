@@ -102,6 +102,9 @@ fn key(client: &Client) -> Finding {
             refusal.detail,
             "set FLEETEST_TOKEN to a key that was not revoked and has not expired",
         ),
+        Err(ClientError::Refused(refusal)) if refusal.status == 404 => {
+            Finding::warn("key", "this server does not say whose keys are", "use a server of this version")
+        }
         Err(error) => Finding::fail("key", error.to_string(), "look at the server's log"),
     }
 }
@@ -119,6 +122,34 @@ fn who(me: &Me) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remote::doctor::Health;
+    use crate::remote::scripted::{Answer, NOW, Scripted, Seen, json, problem};
+    use serde_json::json as value;
+    use std::path::Path;
+
+    /// What doctor says of a server with this clock that answers `/v1/me` so.
+    fn healths(date: &'static str, me: impl Fn(&Seen) -> Answer + Send + 'static) -> Vec<(Health, String)> {
+        let server = Scripted::start(move |seen, _| match seen.path.as_str() {
+            "/healthz" => Answer::Say(200, vec![("date", date.to_owned())], "{}".to_owned()),
+            _ => me(seen),
+        });
+        let findings = look(&server.config(Path::new("/")), NOW);
+        findings.into_iter().map(|finding| (finding.health, finding.state)).collect()
+    }
+
+    #[test]
+    fn a_server_its_clock_and_the_key_are_looked_at() {
+        let grants = value!([{"project": "web", "role": "developer"}, {"project": null, "role": "viewer"}]);
+        let me = value!({"subject": "key:ci", "grants": grants, "scopes": ["read", "run"]});
+        let found = healths("Tue, 14 Nov 2023 22:13:22 GMT", move |_| json(200, &me));
+        assert!(found.iter().all(|(health, _)| *health == Health::Ok), "{found:?}");
+        assert_eq!(found[1].1, "differs from the server's by 2s");
+        assert_eq!(found[2].1, "valid: key:ci, developer of `web`, viewer of every project, for read, run");
+        let found =
+            healths("Tue, 14 Nov 2023 22:23:20 GMT", |_| problem(401, "unauthorised", "it was revoked"));
+        assert_eq!(found[1], (Health::Warn, "differs from the server's by 600s".to_owned()));
+        assert_eq!(found[2], (Health::Fail, "it was revoked".to_owned()));
+    }
 
     #[test]
     fn dates_of_answers_are_read() {
