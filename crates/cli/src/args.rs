@@ -7,6 +7,7 @@ pub mod duration;
 pub mod reports;
 pub mod serve;
 
+use crate::remote::args::RemoteCommand;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use reports::JsonTarget;
 use std::ffi::OsString;
@@ -45,6 +46,9 @@ pub enum Command {
     Backup(serve::BackupArgs),
     /// Fill an empty folder from a backup
     Restore(serve::RestoreArgs),
+    /// What a server is asked for.
+    #[command(flatten)]
+    Remote(RemoteCommand),
     /// Be a runner of a run that another fleetest process owns.
     #[command(name = "__runner", hide = true, disable_help_flag = true)]
     Runner(RunnerArgs),
@@ -72,6 +76,7 @@ Examples:
   fleetest run --junit out.xml --html out.html  write reports as well
   fleetest run --json - | jq .run.verdict       results on stdout, progress on stderr
   fleetest run https://github.com/pallets/click --ref 8.1.8
+  fleetest run --remote                         on a server, from any directory or CI job
 
 Exit codes:
   0 passed · 1 tests failed · 2 usage or configuration · 3 could not run
@@ -135,6 +140,22 @@ pub struct RunArgs {
     /// Keep nothing: neither read nor write .fleetest/
     #[arg(long, help_heading = "How to run")]
     pub no_history: bool,
+
+    /// Run on the server that `FLEETEST_URL` names, with the key in `FLEETEST_TOKEN`
+    #[arg(long, help_heading = "On a server")]
+    pub remote: bool,
+
+    /// Project on the server [default: `FLEETEST_PROJECT`, else the folder's name]
+    #[arg(long, value_name = "ID", requires = "remote", help_heading = "On a server")]
+    pub project: Option<String>,
+
+    /// Send the working directory even if the server could fetch its commit
+    #[arg(long, requires = "remote", help_heading = "On a server")]
+    pub upload: bool,
+
+    /// Print the id of the run and do not wait for it
+    #[arg(long, requires = "remote", help_heading = "On a server")]
+    pub detach: bool,
 
     /// Write a JUnit XML report
     #[arg(long, value_name = "PATH", help_heading = "Reports")]

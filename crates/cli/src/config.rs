@@ -2,6 +2,8 @@
 //!
 //! `NO_COLOR`, `CLICOLOR_FORCE` and their kin are left to anstream, the size of the terminal to console.
 
+use crate::ci::Ci;
+use crate::remote::settings::Settings;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -20,6 +22,10 @@ pub struct Config {
     pub dumb_terminal: bool,
     /// Whether the locale says that only ASCII may be printed.
     pub ascii_only: bool,
+    /// Which server the remote commands talk to.
+    pub remote: Settings,
+    /// The CI job that this is part of.
+    pub ci: Option<Ci>,
 }
 
 impl Config {
@@ -59,6 +65,8 @@ impl Config {
             scratch,
             dumb_terminal: terminal.as_deref() == Some("dumb"),
             ascii_only: locale_is_ascii || terminal.as_deref() == Some("linux"),
+            remote: Settings::from_variables(text),
+            ci: Ci::detect(text),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod local;
 mod reports;
 
 use crate::args::reports::ReportPaths;
+use crate::ci::github::FailedCase;
 use crate::summary::Highlights;
 use shared::domain::report::RunSummary;
 use shared::domain::spec::RunSpec;
@@ -42,4 +43,6 @@ pub struct Finished {
     pub reports: Vec<(String, PathBuf)>,
     /// What else the user should know.
     pub notes: Vec<String>,
+    /// Some of the cases that failed, as a CI service is told.
+    pub failed: Vec<FailedCase>,
 }

@@ -23,9 +23,24 @@ pub struct Revision {
 /// How long git may think about it.
 pub const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Asks git; a run inside a git hook asks about `dir`, not about the hook's repository.
+/// Asks git where `dir` stands.
 #[must_use]
 pub fn revision(dir: &Path, patience: Duration) -> Revision {
+    ask(dir, &["status", "--porcelain=v2", "--branch", "--untracked-files=no"], patience)
+        .map(|text| parse(&text))
+        .unwrap_or_default()
+}
+
+/// What git prints; `None` if it fails or takes too long. A run inside a git hook asks about `dir`, not about the
+/// hook's repository.
+#[must_use]
+pub fn ask(dir: &Path, question: &[&str], patience: Duration) -> Option<String> {
+    ask_bytes(dir, question, patience).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The same, byte by byte: names of files need not be text.
+#[must_use]
+pub fn ask_bytes(dir: &Path, question: &[&str], patience: Duration) -> Option<Vec<u8>> {
     let mut command = Command::new("git");
     command
         .arg("--no-optional-locks")
@@ -33,7 +48,7 @@ pub fn revision(dir: &Path, patience: Duration) -> Revision {
         .args(["-c", "core.fsmonitor=false"])
         .arg("-C")
         .arg(dir)
-        .args(["status", "--porcelain=v2", "--branch", "--untracked-files=no"])
+        .args(question)
         .env("GIT_TERMINAL_PROMPT", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -41,10 +56,10 @@ pub fn revision(dir: &Path, patience: Duration) -> Revision {
     for inherited in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
         command.env_remove(inherited);
     }
-    output(command, patience).map(|text| parse(&text)).unwrap_or_default()
+    output(command, patience)
 }
 
-fn output(mut command: Command, patience: Duration) -> Option<String> {
+fn output(mut command: Command, patience: Duration) -> Option<Vec<u8>> {
     let mut child = command.spawn().ok()?;
     let mut stdout = child.stdout.take()?;
     let (sender, receiver) = mpsc::channel();
@@ -59,7 +74,7 @@ fn output(mut command: Command, patience: Duration) -> Option<String> {
     }
     let success = child.wait().is_ok_and(|status| status.success());
     let bytes = bytes.ok()?.ok()?;
-    success.then(|| String::from_utf8_lossy(&bytes).into_owned())
+    success.then_some(bytes)
 }
 
 fn parse(text: &str) -> Revision {

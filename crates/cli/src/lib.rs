@@ -4,6 +4,7 @@
 //! here decides what a test's outcome is or which tests run: that is the core's and the runner's work.
 
 pub mod args;
+pub mod ci;
 pub mod config;
 pub mod engine;
 pub mod exit;
@@ -15,6 +16,7 @@ pub mod lock;
 pub mod order;
 pub mod progress;
 pub mod project;
+pub mod remote;
 pub mod run;
 pub mod serve;
 pub mod start;

@@ -70,7 +70,11 @@ pub fn specify(args: &RunArgs, project: Project) -> Result<Specified, Problem> {
     Ok(Specified { spec, notes })
 }
 
-fn chosen_suites(wanted: &[String], suites: Vec<SuiteSpec>) -> Result<Vec<SuiteSpec>, Problem> {
+/// The suites of these names, or all of them if none is named.
+///
+/// # Errors
+/// There is no such suite.
+pub(crate) fn chosen_suites(wanted: &[String], suites: Vec<SuiteSpec>) -> Result<Vec<SuiteSpec>, Problem> {
     if let Some(unknown) = wanted.iter().find(|name| !suites.iter().any(|suite| suite.name == **name)) {
         return Err(no_such_suite(unknown, &suites));
     }

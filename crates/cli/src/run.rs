@@ -6,6 +6,7 @@
 use crate::args::duration::Human;
 use crate::args::reports::{JsonTarget, ReportPaths};
 use crate::args::{Colour, RunArgs};
+use crate::ci::github::{GitHub, Muted, Told};
 use crate::config::Config;
 use crate::engine::{Finished, RunOrder};
 use crate::exit::{Exit, Problem};
@@ -13,14 +14,15 @@ use crate::interrupt::StopFlag;
 use crate::line::{Ink, Line, Tone, clean};
 use crate::lock::{Lock, Owner};
 use crate::progress::Progress;
-use crate::progress::terminal::{Display, Mode, write_lines};
+use crate::progress::terminal::{Display, Mode, write_lines, write_plain};
 use crate::project::Target;
 use crate::project::state::{State, cannot_write};
 use crate::summary::rerun::Rerun;
-use crate::summary::{Detail, Ending, render};
+use crate::summary::{Detail, Ending, render, told_sentence};
 use shared::domain::case::CaseId;
 use shared::domain::id::JobNo;
 use shared::domain::time::Timestamp;
+use shared::domain::verdict::CauseCode;
 use shared::ports::Notice;
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -70,7 +72,7 @@ pub fn prepare(args: &RunArgs, config: &Config, now: Timestamp) -> Result<Prepar
 }
 
 /// The wanted reports with absolute paths, each to be written to a place of its own that can be there.
-fn reports(args: &RunArgs, here: &Path) -> Result<ReportPaths, Problem> {
+pub(crate) fn reports(args: &RunArgs, here: &Path) -> Result<ReportPaths, Problem> {
     let absolute = |path: &Option<_>| path.as_ref().map(|path: &std::path::PathBuf| here.join(path));
     let reports = ReportPaths {
         junit: absolute(&args.junit),
@@ -145,6 +147,8 @@ pub struct Conduct<'a> {
     pub filter_of: fn(&CaseId) -> String,
     /// Asks the run to stop.
     pub stop: StopFlag,
+    /// GitHub Actions, if this is one of its jobs.
+    pub github: Option<&'a GitHub>,
 }
 
 /// Executes the order, shows it while it runs, says how it ended.
@@ -164,6 +168,7 @@ where
     let progress = Progress::new(conduct.prepared.started_at, conduct.jobs.clone());
     let (display, stop) = (conduct.display, &conduct.stop);
     let closing = sender.clone();
+    let muted = Muted::begin(conduct.github);
     let finished = std::thread::scope(|scope| {
         scope.spawn(move || display.watch(progress, &receiver, stop));
         let finished = execute(order, sender, stop.clone());
@@ -173,7 +178,33 @@ where
     })?;
     write_lines(ink, &note_lines(&finished.notes));
     write_lines(ink, &ending(conduct, &finished, suites));
+    drop(muted);
+    tell_github(conduct, &finished);
     Ok(Exit::of(&finished.summary.judgement))
+}
+
+/// Writes the job's summary and prints the annotations, in a job of GitHub Actions.
+fn tell_github(conduct: &Conduct<'_>, finished: &Finished) {
+    let Some(github) = conduct.github else { return };
+    let summary = &finished.summary;
+    let judged = &summary.judgement;
+    let told = Told {
+        verdict: judged.verdict.as_str().to_owned(),
+        run: summary.run.to_string(),
+        sentence: told_sentence(summary),
+        cause: judged.cause.as_ref().filter(|c| c.code != CauseCode::TestsFailed).map(|c| c.message.clone()),
+        failed: finished.failed.clone(),
+        failed_total: summary.counts.failures(),
+        rerun: None,
+        root: match &conduct.prepared.target {
+            Target::Directory(path) => Some(path.clone()),
+            Target::Repository(_) => None,
+        },
+    };
+    match github.tell(&told) {
+        Ok(annotations) => annotations.iter().for_each(|line| write_plain(line)),
+        Err(error) => write_plain(&format!("note: the summary of the job cannot be written: {error}")),
+    }
 }
 
 /// Notes, each on a line of its own.
@@ -223,7 +254,7 @@ mod tests {
     use shared::domain::outcome::Counts;
     use shared::domain::report::RunSummary;
     use shared::domain::spec::{RunSpec, Source};
-    use shared::domain::verdict::{Cause, CauseCode, Judgement};
+    use shared::domain::verdict::{Cause, Judgement};
 
     fn args(text: &[&str]) -> RunArgs {
         let cli = Cli::try_parse_from(["fleetest", "run"].iter().chain(text)).unwrap();
@@ -315,7 +346,13 @@ mod tests {
             version: "0".to_owned(),
             jobs: Vec::new(),
         };
-        Finished { summary, highlights: Highlights::default(), reports: Vec::new(), notes: Vec::new() }
+        Finished {
+            summary,
+            highlights: Highlights::default(),
+            reports: Vec::new(),
+            notes: Vec::new(),
+            failed: Vec::new(),
+        }
     }
 
     #[test]
@@ -332,6 +369,7 @@ mod tests {
             jobs: BTreeMap::new(),
             filter_of: |case| case.to_string(),
             stop: stop.clone(),
+            github: None,
         };
         let mut kept = None;
         let cancelled = Judgement::because(Cause::new(CauseCode::CancelledByUser, "cancelled"));

@@ -74,7 +74,9 @@ pub fn run(args: &RunArgs, config: &Config) -> anyhow::Result<Exit> {
         keep_history: prepared.state.is_kept(),
         reports: prepared.reports.clone(),
     };
-    let shown = Conduct { args, prepared: &prepared, display, jobs: names, filter_of: Filter::exact, stop };
+    let github = config.ci.as_ref().and_then(|ci| ci.github.as_ref());
+    let shown =
+        Conduct { args, prepared: &prepared, display, jobs: names, filter_of: Filter::exact, stop, github };
     conduct(&shown, order, local::execute)
 }
 

@@ -127,6 +127,12 @@ pub fn render(ending: &Ending<'_>) -> Vec<Line> {
     lines
 }
 
+/// The verdict in words, without the word for it.
+#[must_use]
+pub fn told_sentence(summary: &RunSummary) -> String {
+    verdict::words(summary)
+}
+
 impl Ending<'_> {
     fn job(&self, job: JobNo) -> Option<&JobSummary> {
         self.summary.jobs.iter().find(|summary| summary.job == job)

@@ -56,3 +56,37 @@ fn colours_follow_the_flag_and_the_environment() {
     assert!(coloured(&["--color=always"], &[("NO_COLOR", "1")]));
     assert!(!coloured(&["--color=never"], &[("CLICOLOR_FORCE", "1")]));
 }
+
+#[test]
+fn a_remote_command_without_a_server_says_where_it_looked_and_keeps_the_key() {
+    // Port 9 of loopback is nobody's.
+    let server =
+        [("FLEETEST_URL", "http://127.0.0.1:9"), ("FLEETEST_TOKEN", "fl_secret"), ("FLEETEST_PROJECT", "x")];
+    let output = fleetest(&["doctor", "--json"], &server);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(stdout.contains("\"subject\": \"disk\"") && stdout.contains("http://127.0.0.1:9"), "{stdout}");
+    assert!(!stdout.contains("fl_secret") && !stderr(&output).contains("fl_secret"));
+    let misuses: [&[&str]; 5] = [
+        &["logs"],
+        &["runs", "--status=excellent"],
+        &["logs", "run_1", "--follow", "--json"],
+        &["rerun", "run_1", "--failed", "--all"],
+        &["run", "--detach"],
+    ];
+    for args in misuses {
+        assert_eq!(fleetest(args, &server).status.code(), Some(2), "{args:?}");
+    }
+    let output = fleetest(&["runs"], &[("FLEETEST_URL", "ftp://x"), ("FLEETEST_PROJECT", "x")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty() && stderr(&output).starts_with("error: the server's address"));
+}
+
+#[test]
+fn completions_are_data() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = fleetest(&["completions", shell], &[]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(output.stdout.len() > 1000 && output.stderr.is_empty(), "{shell}");
+    }
+}

@@ -2,9 +2,11 @@
 
 use super::host::{Host, explain};
 use super::{Finished, RunOrder, reports};
+use crate::ci::github::{ANNOTATIONS, FailedCase};
 use crate::interrupt::StopFlag;
 use crate::summary::Highlights;
-use shared::domain::report::CaseRecord;
+use shared::domain::id::JobNo;
+use shared::domain::report::{CaseRecord, RunSummary};
 use shared::domain::spec::ChosenUnit;
 use shared::ports::Notice;
 use std::collections::BTreeMap;
@@ -46,10 +48,14 @@ async fn drive(host: &mut Host, order: &RunOrder, stop: &StopFlag) -> anyhow::Re
     }
     let mut highlights = Highlights::default();
     let mut failed: BTreeMap<(u32, String), Vec<CaseRecord>> = BTreeMap::new();
+    let mut told: Vec<(JobNo, FailedCase)> = Vec::new();
     let summary = host
         .services
         .visit_cases(run, |record| {
             highlights.fold(record);
+            if told.len() < ANNOTATIONS {
+                told.extend(FailedCase::of(record).map(|case| (record.job, case)));
+            }
             if record.outcome().is_failure() {
                 let mut bare = record.clone();
                 bare.attempts.clear();
@@ -80,5 +86,18 @@ async fn drive(host: &mut Host, order: &RunOrder, stop: &StopFlag) -> anyhow::Re
         reports::remember_failed(&order.state_dir, &failed)?;
     }
     host.settle(stop).await;
-    Ok(Finished { summary, highlights, reports: written.reports, notes: written.notes })
+    let failed = with_jobs(told, &summary);
+    Ok(Finished { summary, highlights, reports: written.reports, notes: written.notes, failed })
+}
+
+/// The cases with the names of their jobs, where there are several to tell apart.
+fn with_jobs(told: Vec<(JobNo, FailedCase)>, summary: &RunSummary) -> Vec<FailedCase> {
+    let name =
+        |job: JobNo| summary.jobs.iter().find(|known| known.job == job).filter(|_| summary.jobs.len() > 1);
+    told.into_iter()
+        .map(|(job, case)| FailedCase {
+            job: name(job).map(|job| job.name.clone()).unwrap_or_default(),
+            ..case
+        })
+        .collect()
 }

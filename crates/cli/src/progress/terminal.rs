@@ -187,7 +187,7 @@ impl Drop for Screen {
     }
 }
 
-fn new_bar() -> ProgressBar {
+pub(crate) fn new_bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
     // `{msg}` is a template that always parses; the default would show a spinner beside it, no more.
     if let Ok(style) = ProgressStyle::with_template("{msg}") {
@@ -209,6 +209,11 @@ pub fn write_lines(ink: Ink, lines: &[Line]) {
 /// Leaves the bar's line, for a process that ends without clearing it.
 pub fn leave() {
     drop(std::io::stderr().lock().write_all(b"\n"));
+}
+
+/// Writes a line of our own, for a process that ends at once.
+pub fn write_plain(text: &str) {
+    drop(writeln!(std::io::stderr().lock(), "{text}"));
 }
 
 /// When a log gets its next progress line.

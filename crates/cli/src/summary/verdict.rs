@@ -13,6 +13,11 @@ pub(super) fn line(summary: &RunSummary) -> Line {
     labelled(tone, label, None).with(Tone::Strong, sentence(summary)).with(Tone::Faint, remarks(summary))
 }
 
+/// The sentence and what it leaves out, as plain text.
+pub(super) fn words(summary: &RunSummary) -> String {
+    sentence(summary) + &remarks(summary)
+}
+
 fn sentence(summary: &RunSummary) -> String {
     let counts = &summary.counts;
     let took = Human(summary.finished_at.since_ms(summary.queued_at));
