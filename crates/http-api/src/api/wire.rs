@@ -10,8 +10,8 @@ mod webhook;
 
 pub use key::{KeyMade, KeyShown, NewKeyBody, RotateBody};
 pub use notification::{
-    AttemptShown, ChannelBody, ChannelShown, DeliveryShown, GithubReportWord, NewRuleBody, OccasionWord, RuleChange,
-    RuleMade, RuleShown,
+    AttemptShown, ChannelBody, ChannelShown, DeliveryShown, GithubReportWord, NewRuleBody, OccasionWord,
+    RuleChange, RuleMade, RuleShown,
 };
 pub use project::{NewProjectBody, ProjectChange, ProjectShown, SettingsShown};
 pub use run::{
