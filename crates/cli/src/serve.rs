@@ -22,10 +22,14 @@ use crate::exit::{Exit, Problem};
 use crate::interrupt::{self, StopFlag};
 use crate::run::{ink, wall_clock};
 use axum::Router;
-use host::Host;
 use embedded::git::{GitConfig, GitForge};
+use host::Host;
 use http_api::api::door::Api;
+use http_api::api::settings::{ApiSettings, RateLimit};
 use log::Log;
+use notify::client::Outbound;
+use notify::guard::Allow;
+use notify::sender::Sender;
 use pace::Patience;
 use place::Place;
 use shared::domain::access::{Role, Scope};
@@ -33,6 +37,7 @@ use shared::domain::audit::Actor;
 use shared::domain::shard::Clocks;
 use shared::ports::Unobserved;
 use shared::service::key::NewKey;
+use shared::service::notify::Notices;
 use shared::service::{ServiceError, Services, Settings};
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -102,8 +107,10 @@ async fn run(args: &ServeArgs, place: Arc<Place>, log: &Log, stop: &StopFlag) ->
     let private = http_api::link::router(Arc::clone(&services));
     tokio::spawn(async move { axum::serve(NoDelay(link), private).await });
     announce(args, &place, log, (address, slots, lost));
-    let host = Host::start(ground, place, log);
-    let public = door::serve(listener, router(&services), Patience::default(), stop.clone());
+    let notices = notices(&services, args.allow_private_notifications, address)?;
+    let host = Host::start(ground, notices, place, log);
+    let router = router(&services, args.rate_limit);
+    let public = door::serve(listener, router, Patience::default(), stop.clone());
     tokio::pin!(public);
     tokio::select! {
         () = stop.raised() => {}
@@ -126,8 +133,22 @@ fn forge(place: &Place, allow_local: bool) -> GitForge {
     })
 }
 
-fn router(services: &Arc<Services>) -> Router {
-    let api = http_api::api::router(Api::new(Arc::clone(services)));
+/// What tells people, through the one guarded way out.
+fn notices(services: &Arc<Services>, private: bool, address: SocketAddr) -> anyhow::Result<Notices> {
+    let allow = Allow { private, ..Allow::default() };
+    let outbound = Outbound::new(allow)
+        .map_err(|error| Problem::could_not_run("notifications cannot be set up").because(error))?;
+    Ok(Notices {
+        services: Arc::clone(services),
+        notifier: Arc::new(Sender::new(outbound, None, None)),
+        run_link: Some(format!("http://{address}/v1/runs/")),
+    })
+}
+
+fn router(services: &Arc<Services>, per_minute: u32) -> Router {
+    let rate = (per_minute > 0).then_some(RateLimit { per_minute, burst: per_minute });
+    let settings = ApiSettings { rate, ..ApiSettings::default() };
+    let api = http_api::api::router(Api::with_settings(Arc::clone(services), settings));
     api.merge(http_api::link::router(Arc::clone(services)))
 }
 

@@ -89,9 +89,9 @@ impl GithubApp {
         if let Some(token) = self.remembered(&place) {
             return Ok(token);
         }
-        let claim = self.claim().ok_or_else(|| Answer::Refused {
-            reason: "the GitHub App's key could not sign".to_owned(),
-        })?;
+        let claim = self
+            .claim()
+            .ok_or_else(|| Answer::Refused { reason: "the GitHub App's key could not sign".to_owned() })?;
         let ask = |url, body| Call { url, headers: &[], body, bearer: Some(&claim) };
         let found: Installation = parsed(outbound.call(ask(&place, None)).await)?;
         let place_of_tokens = format!("{api_url}/app/installations/{}/access_tokens", found.id);
@@ -124,7 +124,8 @@ impl GithubApp {
         let header = json!({ "alg": "RS256", "typ": "JWT" }).to_string();
         let claims =
             json!({ "iat": now.saturating_sub(DRIFT_S), "exp": now.saturating_add(CLAIM_S), "iss": self.id });
-        let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let text =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
         let mut signature = vec![0; self.key.public().modulus_len()];
         self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature).ok()?;
         Some(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
@@ -138,7 +139,10 @@ fn parsed<T: DeserializeOwned>(reply: Result<Reply, CallError>) -> Result<T, Ans
             serde_json::from_slice(&reply.body).map_err(|error| failed(&CallError::NotJson(error)))
         }
         Answer::Refused { .. } => Err(Answer::Refused {
-            reason: format!("GitHub answered {} to its App (is it installed in the repository?)", reply.status),
+            reason: format!(
+                "GitHub answered {} to its App (is it installed in the repository?)",
+                reply.status
+            ),
         }),
         later @ Answer::Later { .. } => Err(later),
     }

@@ -115,7 +115,10 @@ impl Guard {
         }
     }
 
-    async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    async fn addresses(
+        &self,
+        name: &str,
+    ) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
         let found = self.lookup.addresses(name).await?;
         let passed: Vec<SocketAddr> = found
             .into_iter()

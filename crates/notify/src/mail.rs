@@ -75,14 +75,14 @@ impl Mailer {
     pub fn new(settings: MailSettings) -> Result<Self, MailSetupError> {
         rustls::crypto::ring::default_provider().install_default().ok();
         let MailSettings { host, port, tls, login, from } = settings;
-        let mailbox =
-            from.parse().map_err(|source| MailSetupError::From { from: from.clone(), source })?;
+        let mailbox = from.parse().map_err(|source| MailSetupError::From { from: from.clone(), source })?;
         let builder = match tls {
             MailTls::Implicit => AsyncSmtpTransport::<Tokio1Executor>::relay(&host),
             MailTls::StartTls => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&host),
             MailTls::Plain => Ok(AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&host)),
         };
-        let mut builder = builder.map_err(|source| MailSetupError::Relay { host, source })?.timeout(Some(LIMIT));
+        let mut builder =
+            builder.map_err(|source| MailSetupError::Relay { host, source })?.timeout(Some(LIMIT));
         if let Some(port) = port {
             builder = builder.port(port);
         }

@@ -1,5 +1,6 @@
-//! Webhooks from GitHub: whether one is genuine, and what it means. A payload is a hint by a stranger until its
-//! signature fits, and even then it names a commit and nothing else: where the source is, is the project's to say.
+//! Webhooks from GitHub: whether one is genuine, and what it means.
+//!
+//! A payload is a hint by a stranger until its signature fits, and even then it names a commit and nothing else: where the source is, is the project's to say.
 
 mod payload;
 
@@ -28,11 +29,10 @@ pub fn is_genuine(secrets: &[Secret], signature: &str, body: &[u8]) -> bool {
     let digits = signature.strip_prefix("sha256=").unwrap_or_default();
     let Ok(claimed) = hex::decode(digits) else { return false };
     let fits = |secret: &Secret| {
-        Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes())
-            .is_ok_and(|mut mac| {
-                mac.update(body);
-                mac.verify_slice(&claimed).is_ok()
-            })
+        Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes()).is_ok_and(|mut mac| {
+            mac.update(body);
+            mac.verify_slice(&claimed).is_ok()
+        })
     };
     // Every secret is tried, whichever fits.
     secrets.iter().filter(|secret| fits(secret)).count() > 0
@@ -120,9 +120,9 @@ pub struct WebhookSecrets {
 impl WebhookSecrets {
     /// With a new secret; the newest of the others stays good if `keep_previous`.
     #[must_use]
-    pub fn with(&self, secret: Secret, keep_previous: bool, now: Timestamp) -> Self {
-        let known = self.active.iter().find(|held| held.secret == secret).map_or(now, |held| held.set_at);
-        let others = self.active.iter().filter(|held| held.secret != secret && keep_previous).cloned();
+    pub fn with(&self, secret: &Secret, keep_previous: bool, now: Timestamp) -> Self {
+        let known = self.active.iter().find(|held| held.secret == *secret).map_or(now, |held| held.set_at);
+        let others = self.active.iter().filter(|held| held.secret != *secret && keep_previous).cloned();
         let newest = WebhookSecret { secret: secret.clone(), set_at: known };
         Self { active: [newest].into_iter().chain(others).take(SECRETS_LIMIT).collect() }
     }

@@ -199,7 +199,12 @@ impl Services {
     ///
     /// # Errors
     /// `NotFound`; `Conflict` if it is being sent right now; port errors.
-    pub async fn redeliver(&self, actor: &Actor, project: &ProjectId, id: EventId) -> ServiceResult<Delivery> {
+    pub async fn redeliver(
+        &self,
+        actor: &Actor,
+        project: &ProjectId,
+        id: EventId,
+    ) -> ServiceResult<Delivery> {
         let now = self.clock.now();
         let stored: Stored<Delivery> = load(self.store.as_ref(), &delivery_key(project, id), now)
             .await?
@@ -215,12 +220,7 @@ impl Services {
     }
 }
 
-fn rule_change<'a>(
-    actor: &'a Actor,
-    action: &'a str,
-    project: &'a ProjectId,
-    id: RuleId,
-) -> Change<'a> {
+fn rule_change<'a>(actor: &'a Actor, action: &'a str, project: &'a ProjectId, id: RuleId) -> Change<'a> {
     Change { actor, action, project: Some(project), subject: id.to_string() }
 }
 

@@ -72,7 +72,7 @@ impl Services {
         &self,
         actor: &Actor,
         project: &ProjectId,
-        secret: Secret,
+        secret: &Secret,
         keep_previous: bool,
     ) -> ServiceResult<WebhookSecrets> {
         let before = self.webhook_secrets(project).await?;
@@ -195,12 +195,8 @@ impl Services {
     ) -> ServiceResult<Received> {
         let stored = self.webhook(&project.id, id).await?;
         let mut commit = Commit::new();
-        let change = Change {
-            actor,
-            action: "webhook.replayed",
-            project: Some(&project.id),
-            subject: id.to_string(),
-        };
+        let change =
+            Change { actor, action: "webhook.replayed", project: Some(&project.id), subject: id.to_string() };
         self.audit(&mut commit, change, None::<&Received>, None::<&Received>)?;
         commit.perform(self.store.as_ref()).await?;
         match stored.value.outcome {

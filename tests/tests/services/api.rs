@@ -3,17 +3,17 @@
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may panic")]
 
 mod case_lists;
-mod logs;
-mod reports;
-mod rerun;
 mod conventions;
 mod idempotency;
+mod logs;
 mod matrix;
 mod members;
+mod notifications;
 mod oidc;
+mod reports;
+mod rerun;
 mod rights;
 mod runs;
-mod notifications;
 mod schedules;
 mod sources;
 mod statistics;

@@ -96,7 +96,7 @@ impl Desk {
         let mut services = Services::clone(&self.services);
         services.launcher = Arc::clone(&launcher) as Arc<dyn Launcher>;
         let (clock, queue) = (Arc::clone(&self.clock), Arc::clone(&self.queue));
-        Self { services: Arc::new(services), clock, launcher, queue, forge }
+        Self { services: Arc::new(services), clock, launcher, queue, forge: Arc::clone(&self.forge) }
     }
 
     /// Submits a run and lets it be planned and launched.

@@ -36,6 +36,16 @@ pub struct ServeArgs {
     #[arg(long)]
     pub allow_local_sources: bool,
 
+    /// Let notifications go to private networks and to this machine
+    ///
+    /// Without it they go to public addresses only, so that nobody can make the server call what is behind it.
+    #[arg(long)]
+    pub allow_private_notifications: bool,
+
+    /// Requests per minute of one caller; 0 = as many as it likes
+    #[arg(long, value_name = "N", default_value_t = 600)]
+    pub rate_limit: u32,
+
     /// Make another admin key and print it
     #[arg(long)]
     pub new_admin_key: bool,

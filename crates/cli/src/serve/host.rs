@@ -10,6 +10,7 @@ use embedded::process::ProcessLauncher;
 use shared::domain::id::ShardAttempt;
 use shared::ports::RunnerState;
 use shared::service::Services;
+use shared::service::notify::Notices;
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,10 @@ use tokio::time::Instant;
 
 /// Everything is looked at this often, whatever was heard.
 const SWEEP: Duration = Duration::from_secs(5);
+/// Schedules are looked at this often.
+const SCHEDULES: Duration = Duration::from_secs(1);
+/// Notifications that are due are sent this often.
+const NOTICES: Duration = Duration::from_secs(2);
 /// Retention looks this often…
 const RETAIN: Duration = Duration::from_secs(180);
 /// …forgets so many runs at a time…
@@ -44,7 +49,7 @@ pub(super) struct Host {
 
 impl Host {
     /// Starts every loop.
-    pub(super) fn start(ground: Ground, place: Arc<Place>, log: &Log) -> Self {
+    pub(super) fn start(ground: Ground, notices: Notices, place: Arc<Place>, log: &Log) -> Self {
         let Ground { services, launcher, wakes, ends } = ground;
         let bell = Arc::new(Notify::new());
         bell.notify_one();
@@ -53,6 +58,8 @@ impl Host {
         loops.spawn(turns(Arc::clone(&services), Arc::clone(&bell), log.clone()));
         loops.spawn(listen(Arc::clone(&services), ends, bell, log.clone()));
         loops.spawn(sweeps(Arc::clone(&services), log.clone()));
+        loops.spawn(schedules(Arc::clone(&services), log.clone()));
+        loops.spawn(tell(notices, log.clone()));
         loops.spawn(retention(Arc::clone(&services), place, log.clone()));
         Self { services, launcher, loops }
     }
@@ -116,6 +123,25 @@ async fn sweeps(services: Arc<Services>, log: Log) {
     .await;
 }
 
+async fn schedules(services: Arc<Services>, log: Log) {
+    every(SCHEDULES, || async {
+        if let Err(error) = services.fire_due(services.clock.now()).await {
+            log.trouble("not every schedule can be looked at", &error);
+        }
+    })
+    .await;
+}
+
+async fn tell(notices: Notices, log: Log) {
+    let notices = Arc::new(notices);
+    every(NOTICES, || async {
+        if let Err(error) = notify::outbox::step(&notices).await {
+            log.trouble("not every notification can be sent", &error);
+        }
+    })
+    .await;
+}
+
 async fn retention(services: Arc<Services>, place: Arc<Place>, log: Log) {
     every(RETAIN, || async {
         while forget_some(&services, &place, &log).await {
@@ -129,6 +155,9 @@ async fn retention(services: Arc<Services>, place: Arc<Place>, log: Log) {
 /// Forgets some runs; whether there may be more.
 async fn forget_some(services: &Services, place: &Place, log: &Log) -> bool {
     let Some(_right) = place.deleting() else { return false };
+    if let Err(error) = services.forget_sources(services.clock.now()).await {
+        log.trouble("old uploads cannot be removed", &error);
+    }
     match services.retain(RETAIN_RUNS).await {
         Ok(forgotten) => forgotten.len() >= RETAIN_RUNS,
         Err(error) => {

@@ -54,13 +54,13 @@ fn end_of(mut child: Child, group: Pid, limit: Duration) -> io::Result<(ExitStat
     let (sender, receiver) = channel();
     let waiting = std::thread::spawn(move || {
         let status = child.wait();
-        drop(sender.send(()));
+        let _ = sender.send(());
         status
     });
     let timed_out = receiver.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
     if timed_out {
         // The command may have ended this instant; its group is then empty or gone.
-        drop(killpg(group, Signal::SIGKILL));
+        let _ = killpg(group, Signal::SIGKILL);
     }
     let status = waiting.join().map_err(|_| io::Error::other("the thread that waited for git ended"))??;
     Ok((status, timed_out))

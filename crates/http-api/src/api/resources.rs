@@ -9,19 +9,19 @@ mod jobs;
 mod keys;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod logs;
-mod notifications;
 mod me;
 mod members;
+mod notifications;
 mod projects;
 mod reports;
 mod rerun;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod runs;
+mod schedules;
+mod sources;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod statistics;
 mod webhooks;
-mod schedules;
-mod sources;
 
 use super::door::Api;
 use axum::http::header;

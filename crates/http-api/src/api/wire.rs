@@ -6,34 +6,34 @@ mod case;
 mod job;
 mod key;
 mod log;
-mod notification;
 mod member;
+mod notification;
 mod project;
 mod report;
 mod run;
-mod trend;
-mod webhook;
 mod schedule;
 mod source;
+mod trend;
+mod webhook;
 
 pub use case::{AttemptShown, CaseDetail, CaseHistory, CaseRunShown, CaseShown, FailureShown, OutcomeWord};
 pub use job::{JobShown, LeaseShown, ShardShown, SpanShown};
 pub use key::{KeyMade, KeyShown, NewKeyBody, RotateBody};
 pub use log::{LogShown, LogText};
-pub use notification::{
-    SendingShown, ChannelBody, ChannelShown, DeliveryShown, GithubReportWord, NewRuleBody, OccasionWord, RuleChange,
-    RuleMade, RuleShown,
-};
 pub use member::{GrantShown, MeShown, MemberBody, MemberShown, RoleWord};
+pub use notification::{
+    ChannelBody, ChannelShown, DeliveryShown, GithubReportWord, NewRuleBody, OccasionWord, RuleChange,
+    RuleMade, RuleShown, SendingShown,
+};
 pub use project::{NewProjectBody, ProjectChange, ProjectShown, SettingsShown};
 pub use report::{AgainWord, ArtifactShown, CauseWord, ReportShown, RerunBody, media_type};
 pub use run::{
     CancelBody, CauseShown, CountsShown, NewRunBody, RunShown, StatusWord, TriggerShown, VerdictWord,
 };
-pub use trend::{DayShown, NotableShown, PercentilesShown, TrendsShown};
-pub use webhook::{SecretShown, SecretsShown, WebhookSecretBody, WebhookShown};
 pub use schedule::{NewScheduleBody, ScheduleChange, ScheduleShown};
 pub use source::{NewSourceBody, SourceOffered, SourceShown};
+pub use trend::{DayShown, NotableShown, PercentilesShown, TrendsShown};
+pub use webhook::{SecretShown, SecretsShown, WebhookSecretBody, WebhookShown};
 
 use serde::{Deserialize, Serialize};
 use shared::domain::audit::AuditEntry;

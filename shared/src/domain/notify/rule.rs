@@ -122,11 +122,13 @@ impl GithubPlace {
     fn check(&self) -> Result<(), Wrong> {
         for (pointer, name) in [("/channel/owner", &self.owner), ("/channel/repo", &self.repo)] {
             let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            let sound = (1..=100).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with('.');
+            let sound =
+                (1..=100).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with('.');
             Wrong::unless(sound, pointer, "give the owner and the repository as they stand in its URL")?;
         }
         let token = self.token.as_ref().map_or("x", Secret::reveal);
-        let sound = (1..=SECRET_LIMIT_BYTES).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+        let sound =
+            (1..=SECRET_LIMIT_BYTES).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
         Wrong::unless(sound, "/channel/token", "a token is printable ASCII without spaces")?;
         self.api_url.as_deref().map_or(Ok(()), |url| check_url("/channel/api_url", url))
     }
@@ -159,7 +161,8 @@ fn check_url(pointer: &'static str, url: &str) -> Result<(), Wrong> {
 fn check_addresses(to: &[String]) -> Result<(), Wrong> {
     let counted = (1..=ADDRESSES_LIMIT).contains(&to.len());
     Wrong::unless(counted, "/channel/to", "give 1 to 20 addresses")?;
-    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '<' | '>' | ',' | ';' | ':' | '"' | '\\' | '(' | ')');
+    let plain =
+        |c: char| c.is_ascii_graphic() && !matches!(c, '<' | '>' | ',' | ';' | ':' | '"' | '\\' | '(' | ')');
     let sound = |address: &String| {
         let parts: Vec<&str> = address.split('@').collect();
         address.len() <= ADDRESS_LIMIT_BYTES

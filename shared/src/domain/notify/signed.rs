@@ -30,8 +30,7 @@ pub(super) fn parcel(url: &Secret, secret: &Secret, told: &Told) -> Parcel {
     let id = told.id.to_string();
     let seconds = (told.at.0 / 1000).to_string();
     let signature = signature(secret, &id, &seconds, &body);
-    let headers =
-        [("webhook-id", id), ("webhook-timestamp", seconds), ("webhook-signature", signature)];
+    let headers = [("webhook-id", id), ("webhook-timestamp", seconds), ("webhook-signature", signature)];
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Parcel::Calls(vec![HttpCall { url: url.clone(), headers, auth: CallAuth::Nobody, body }])
 }

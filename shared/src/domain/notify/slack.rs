@@ -19,7 +19,8 @@ pub(super) fn parcel(url: &Secret, told: &Told) -> Parcel {
     list(&mut blocks, "Failed", told.failures());
     list(&mut blocks, "Newly flaky", told.newly_flaky());
     blocks.extend(told.link.as_deref().map(button));
-    let body = json!({ "text": escape(&told.headline()), "blocks": blocks, "unfurl_links": false }).to_string();
+    let body =
+        json!({ "text": escape(&told.headline()), "blocks": blocks, "unfurl_links": false }).to_string();
     Parcel::Calls(vec![HttpCall { url: url.clone(), headers: Vec::new(), auth: CallAuth::Nobody, body }])
 }
 

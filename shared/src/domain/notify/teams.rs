@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 pub(super) fn parcel(url: &Secret, told: &Told) -> Parcel {
     let colour = if is_red(told.story.verdict) { "attention" } else { "default" };
-    let mut body = vec![rich(vec![json!({
+    let mut body = vec![rich(&[json!({
         "type": "TextRun", "text": told.headline(), "weight": "bolder", "size": "large", "color": colour,
     })])];
     let facts = told.facts();
-    body.extend((!facts.is_empty()).then(|| rich(vec![run(&facts)])));
-    body.extend(told.cause().map(|cause| rich(vec![run(cause)])));
+    body.extend((!facts.is_empty()).then(|| rich(&[run(&facts)])));
+    body.extend(told.cause().map(|cause| rich(&[run(cause)])));
     list(&mut body, "Failed", told.failures());
     list(&mut body, "Newly flaky", told.newly_flaky());
     let open = |link: &String| json!({ "type": "Action.OpenUrl", "title": "Open the run", "url": link });
@@ -39,21 +39,22 @@ fn list(body: &mut Vec<Value>, title: &str, (lines, more): (&[CaseLine], u64)) {
     if lines.is_empty() {
         return;
     }
-    body.push(rich(vec![json!({ "type": "TextRun", "text": title, "weight": "bolder" })]));
+    body.push(rich(&[json!({ "type": "TextRun", "text": title, "weight": "bolder" })]));
     body.extend(lines.iter().map(case));
-    body.extend((more > 0).then(|| rich(vec![run(&format!("and {} more", number_text(more)))])));
+    body.extend((more > 0).then(|| rich(&[run(&format!("and {} more", number_text(more)))])));
 }
 
 fn case(line: &CaseLine) -> Value {
-    let name = json!({ "type": "TextRun", "text": format!("{} {}", line.job, line.case), "fontType": "monospace" });
+    let name =
+        json!({ "type": "TextRun", "text": format!("{} {}", line.job, line.case), "fontType": "monospace" });
     let message = (!line.message.is_empty()).then(|| run(&format!(" {}", line.message)));
-    rich([name].into_iter().chain(message).collect())
+    rich(&[name].into_iter().chain(message).collect::<Vec<_>>())
 }
 
 fn run(text: &str) -> Value {
     json!({ "type": "TextRun", "text": text })
 }
 
-fn rich(inlines: Vec<Value>) -> Value {
+fn rich(inlines: &[Value]) -> Value {
     json!({ "type": "RichTextBlock", "inlines": inlines })
 }

@@ -16,7 +16,8 @@ const OCCASIONS: [Occasion; 4] =
     [Occasion::Finished, Occasion::Failure, Occasion::FirstFailureAndRecovery, Occasion::NewFlaky];
 const VERDICTS: [Verdict; 5] =
     [Verdict::Passed, Verdict::Failed, Verdict::TimedOut, Verdict::Errored, Verdict::Cancelled];
-const HOSTILE: &str = "test_<!channel>&<@U1>`*b*`_i_[x](http://evil)\u{202e}\u{1b}[31m\"'<script>alert(1)</script>\r\nBcc: x";
+const HOSTILE: &str =
+    "test_<!channel>&<@U1>`*b*`_i_[x](http://evil)\u{202e}\u{1b}[31m\"'<script>alert(1)</script>\r\nBcc: x";
 
 fn rule(on: &[Occasion], branches: &[&str]) -> Rule {
     Rule {
@@ -212,10 +213,7 @@ fn rules_that_cannot_work_are_refused_at_their_place() {
         (Rule { channel: email("a@b\r\nBcc: c@d"), ..base.clone() }, "/channel/to"),
         (Rule { channel: email("a@b,c@d"), ..base.clone() }, "/channel/to"),
         (Rule { channel: github(GithubReport::Both, Some("a b")), ..base.clone() }, "/channel/token"),
-        (
-            Rule { channel: github(GithubReport::Both, None), ..rule(&[Occasion::Failure], &[]) },
-            "/on",
-        ),
+        (Rule { channel: github(GithubReport::Both, None), ..rule(&[Occasion::Failure], &[]) }, "/on"),
         (
             Rule {
                 channel: Channel::Webhook { url: Secret::new("https://x"), secret: Secret::new("short") },
@@ -304,8 +302,14 @@ fn told(events: &[Event]) -> Told {
 
 fn shown(call: &HttpCall) -> String {
     let body: Value = serde_json::from_str(&call.body).unwrap();
-    let headers: Vec<String> = call.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-    format!("POST {}\n{}{}\n", call.url.reveal(), headers.concat(), serde_json::to_string_pretty(&body).unwrap())
+    let headers: Vec<String> =
+        call.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    format!(
+        "POST {}\n{}{}\n",
+        call.url.reveal(),
+        headers.concat(),
+        serde_json::to_string_pretty(&body).unwrap()
+    )
 }
 
 fn rendered(channel: &Channel) -> String {

@@ -49,7 +49,7 @@ fn tested(event: &str, body: &Value) -> Push {
     }
 }
 
-fn pull(action: &str, head_repo: Value, label: &str) -> Value {
+fn pull(action: &str, head_repo: &Value, label: &str) -> Value {
     json!({
         "action": action, "number": 5, "sender": { "login": "eve" },
         "pull_request": {
@@ -61,7 +61,8 @@ fn pull(action: &str, head_repo: Value, label: &str) -> Value {
 
 #[test]
 fn a_push_is_tested_unless_it_removes_or_tags() {
-    let push = |r#ref: &str, after: &str| json!({ "ref": r#ref, "after": after, "sender": { "login": "ann" } });
+    let push =
+        |r#ref: &str, after: &str| json!({ "ref": r#ref, "after": after, "sender": { "login": "ann" } });
     let push_of_main = tested("push", &push("refs/heads/main", &COMMIT.to_uppercase()));
     assert_eq!((push_of_main.commit.as_str(), push_of_main.branch.as_deref()), (COMMIT, Some("main")));
     assert!(!push_of_main.fork && push_of_main.sender == "ann");
@@ -80,15 +81,17 @@ fn a_push_is_tested_unless_it_removes_or_tags() {
 
 #[test]
 fn a_fork_is_known_as_one_and_its_branch_is_not_ours() {
-    let own = tested("pull_request", &pull("opened", json!({ "id": 1 }), "us:main"));
+    let own = tested("pull_request", &pull("opened", &json!({ "id": 1 }), "us:main"));
     assert_eq!((own.fork, own.branch.as_deref(), own.pull_request), (false, Some("main"), Some(5)));
-    for (repo, label) in [(json!({ "id": 2 }), "eve:main"), (Value::Null, "eve:main"), (json!({ "id": 2 }), "main")] {
-        let foreign = tested("pull_request", &pull("synchronize", repo, label));
+    for (repo, label) in
+        [(json!({ "id": 2 }), "eve:main"), (Value::Null, "eve:main"), (json!({ "id": 2 }), "main")]
+    {
+        let foreign = tested("pull_request", &pull("synchronize", &repo, label));
         assert!(foreign.fork);
         assert!(foreign.branch.is_some_and(|branch| branch.contains(':')), "no branch of ours has a colon");
     }
     assert!(matches!(
-        meaning("pull_request", &pull("closed", json!({ "id": 1 }), "us:x")),
+        meaning("pull_request", &pull("closed", &json!({ "id": 1 }), "us:x")),
         Meaning::Nothing { .. }
     ));
 }
@@ -112,18 +115,19 @@ fn a_check_is_run_again_if_it_is_ours() {
         let body = check(action, name, json!("main"));
         assert!(matches!(meaning("check_run", &body), Meaning::Nothing { .. }), "{body}");
     }
-    let suite = json!({ "action": "rerequested", "check_suite": { "head_sha": COMMIT, "head_branch": "main" } });
+    let suite =
+        json!({ "action": "rerequested", "check_suite": { "head_sha": COMMIT, "head_branch": "main" } });
     assert_eq!(tested("check_suite", &suite).branch.as_deref(), Some("main"));
 }
 
 #[test]
 fn secrets_overlap_while_they_are_replaced() {
     let at = Timestamp;
-    let one = WebhookSecrets::default().with(Secret::new("a"), true, at(1));
-    let two = one.with(Secret::new("b"), true, at(2));
+    let one = WebhookSecrets::default().with(&Secret::new("a"), true, at(1));
+    let two = one.with(&Secret::new("b"), true, at(2));
     assert_eq!(two.secrets(), secrets(&["b", "a"]));
-    assert_eq!(two.with(Secret::new("c"), true, at(3)).secrets(), secrets(&["c", "b"]));
-    assert_eq!(two.with(Secret::new("b"), false, at(4)), one.with(Secret::new("b"), false, at(2)));
+    assert_eq!(two.with(&Secret::new("c"), true, at(3)).secrets(), secrets(&["c", "b"]));
+    assert_eq!(two.with(&Secret::new("b"), false, at(4)), one.with(&Secret::new("b"), false, at(2)));
 }
 
 proptest! {

@@ -6,7 +6,7 @@
 
 use super::super::repository::{Commit, Stored, load, load_run};
 use super::super::{ServiceResult, Services};
-use super::{OUTBOX, UNTOLD, Untold, delivery_key, put_delivery, untold_key, until};
+use super::{OUTBOX, UNTOLD, Untold, delivery_key, put_delivery, until, untold_key};
 use crate::domain::id::RunId;
 use crate::domain::notify::delivery::{Delivery, delivery_id};
 use crate::domain::notify::parcel::Answer;

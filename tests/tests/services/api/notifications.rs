@@ -93,7 +93,10 @@ fn a_failure_is_told_once_whoever_looks_how_often() {
     office.run("other", &[Failed]);
     assert_eq!((office.deliver(), office.deliver()), (1, 0));
     let sent = office.deliveries();
-    assert_eq!((sent.len(), &sent[0]["status"], &sent[0]["run"]), (1, &json!("delivered"), &json!(run.to_string())));
+    assert_eq!(
+        (sent.len(), &sent[0]["status"], &sent[0]["run"]),
+        (1, &json!("delivered"), &json!(run.to_string()))
+    );
     let Parcel::Calls(calls) = office.way_out.parcels().remove(0) else { panic!() };
     let body: Value = serde_json::from_str(&calls[0].body).unwrap();
     assert_eq!(body["data"]["failures"][0]["case"], "a::test_<!here>");
@@ -123,7 +126,9 @@ fn a_note_that_was_handled_already_makes_no_second_message() {
 fn the_first_failure_and_the_recovery_of_a_branch_are_told() {
     let office = Office::new();
     office.rule(&["first_failure_and_recovery"], &[]);
-    for (branch, outcome) in [("a", Failed), ("a", Failed), ("b", Passed), ("a", Passed), ("a", Passed), ("b", Failed)] {
+    for (branch, outcome) in
+        [("a", Failed), ("a", Failed), ("b", Passed), ("a", Passed), ("a", Passed), ("b", Failed)]
+    {
         office.run(branch, &[outcome]);
         office.deliver();
     }
@@ -146,7 +151,9 @@ fn what_is_not_taken_is_tried_five_times_and_once_more_on_request() {
     let office = Office::new();
     office.rule(&["finished"], &[]);
     for _ in 0..5 {
-        office.way_out.answer(Answer::Later { reason: "the receiver answered 503".to_owned(), after_ms: None });
+        office
+            .way_out
+            .answer(Answer::Later { reason: "the receiver answered 503".to_owned(), after_ms: None });
     }
     office.run("main", &[Passed]);
     for pause_ms in [0, 10_000, 60_000, 600_000, 3_600_000] {
@@ -201,7 +208,10 @@ fn a_rule_is_tried_changed_and_paused_and_never_shows_its_secrets() {
     assert_eq!(made["secret"].as_str().unwrap().len(), 64, "a secret that was made here is shown once");
     for path in [RULES, &place, DELIVERIES, "/v1/projects/p/audit"] {
         let shown = office.front.get(path).ok().to_string();
-        assert!(!shown.contains("canary") && !shown.contains(made["secret"].as_str().unwrap()), "{path} {shown}");
+        assert!(
+            !shown.contains("canary") && !shown.contains(made["secret"].as_str().unwrap()),
+            "{path} {shown}"
+        );
     }
 }
 
@@ -213,9 +223,18 @@ fn what_cannot_be_a_rule_is_refused_at_its_place() {
         (json!({ "name": "x", "on": [], "channel": slack }), "/on"),
         (json!({ "name": "x", "on": ["always"], "channel": slack }), "/on/0"),
         (json!({ "name": "", "on": ["failure"], "channel": slack }), "/name"),
-        (json!({ "name": "x", "on": ["failure"], "channel": { "kind": "slack", "url": "file:///etc" } }), "/channel/url"),
-        (json!({ "name": "x", "on": ["failure"], "channel": { "kind": "github", "owner": "o", "repo": "r" } }), "/on"),
-        (json!({ "name": "x", "on": ["failure"], "channel": { "kind": "email", "to": ["a@b\nBcc: c@d"] } }), "/channel/to"),
+        (
+            json!({ "name": "x", "on": ["failure"], "channel": { "kind": "slack", "url": "file:///etc" } }),
+            "/channel/url",
+        ),
+        (
+            json!({ "name": "x", "on": ["failure"], "channel": { "kind": "github", "owner": "o", "repo": "r" } }),
+            "/on",
+        ),
+        (
+            json!({ "name": "x", "on": ["failure"], "channel": { "kind": "email", "to": ["a@b\nBcc: c@d"] } }),
+            "/channel/to",
+        ),
     ];
     for (body, pointer) in table {
         let refused = office.front.post(RULES, &body);

@@ -31,7 +31,13 @@ fn set_secret(front: &Front, secret: &str, keep_previous: bool) -> Answer {
     front.call("PUT", "/v1/projects/web/webhook-secrets", Some(&front.admin), Some(&body))
 }
 
-fn request(project: &str, event: &str, delivery: &str, body: Vec<u8>, signature: Option<&str>) -> Request<Body> {
+fn request(
+    project: &str,
+    event: &str,
+    delivery: &str,
+    body: Vec<u8>,
+    signature: Option<&str>,
+) -> Request<Body> {
     let mut request = Request::post(format!("/v1/webhooks/github/{project}"))
         .header("content-type", "application/json")
         .header("x-github-event", event)
@@ -67,7 +73,10 @@ fn a_push_makes_one_run_however_often_it_comes_or_is_replayed() {
     let event = first.body["id"].as_str().unwrap().to_owned();
     let run = run_of(&front, first);
     assert_eq!((&run["commit"], &run["branch"]), (&json!(COMMIT), &json!("main")));
-    assert_eq!((&run["trigger"], &run["actor"]), (&json!({ "kind": "webhook", "of": "push" }), &json!("github:ann")));
+    assert_eq!(
+        (&run["trigger"], &run["actor"]),
+        (&json!({ "kind": "webhook", "of": "push" }), &json!("github:ann"))
+    );
     assert_eq!(run["parked"], false);
     front.desk.clock.advance_ms(60_000);
     assert_eq!(run_of(&front, send(&front, "push", "d-1", &push()))["id"], run["id"]);
@@ -142,7 +151,10 @@ fn a_fork_waits_for_someone_and_is_not_our_branch() {
         },
     });
     let run = run_of(&front, send(&front, "pull_request", "d", &pull));
-    assert_eq!((&run["parked"], &run["branch"], &run["pull_request"]), (&json!(true), &json!("eve:main"), &json!(9)));
+    assert_eq!(
+        (&run["parked"], &run["branch"], &run["pull_request"]),
+        (&json!(true), &json!("eve:main"), &json!(9))
+    );
     front.desk.sweep();
     assert!(front.desk.launcher.orders().is_empty(), "nothing of it runs");
     assert_eq!(front.get(&format!("/v1/runs/{}", run["id"].as_str().unwrap())).ok()["status"], "queued");
@@ -182,7 +194,8 @@ fn what_starts_nothing_is_kept_with_its_reason() {
 #[test]
 fn what_could_not_be_started_is_started_by_a_replay() {
     let front = front();
-    let unset = |config: &Value| front.call("PATCH", "/v1/projects/web", Some(&front.admin), Some(config)).status;
+    let unset =
+        |config: &Value| front.call("PATCH", "/v1/projects/web", Some(&front.admin), Some(config)).status;
     let repository = json!({ "repository": null });
     assert_eq!(unset(&repository), 200);
     let shown = send(&front, "push", "d", &push()).ok();

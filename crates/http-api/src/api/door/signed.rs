@@ -58,7 +58,8 @@ impl FromRequest<Api> for Signed {
         }
         let named = |name: &str| word(&parts.headers, name).filter(|text| is_word(text));
         let delivery = named("x-github-delivery");
-        let delivery = delivery.ok_or_else(|| Problem::invalid("x-github-delivery", "the header is missing"))?;
+        let delivery =
+            delivery.ok_or_else(|| Problem::invalid("x-github-delivery", "the header is missing"))?;
         let event = named("x-github-event");
         let event = event.ok_or_else(|| Problem::invalid("x-github-event", "the header is missing"))?;
         Ok(Self { project, delivery, event, body, api: api.clone() })

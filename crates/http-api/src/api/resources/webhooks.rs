@@ -4,9 +4,7 @@ use crate::api::door::{Api, Authorized, CanConfigure, OneProject, Signed};
 use crate::api::extract::{Asked, Body};
 use crate::api::page::{self, Part};
 use crate::api::problem::Problem;
-use crate::api::wire::{
-    Page, ProblemBody, SecretsShown, WebhookSecretBody, WebhookShown,
-};
+use crate::api::wire::{Page, ProblemBody, SecretsShown, WebhookSecretBody, WebhookShown};
 use axum::Json;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri};
@@ -95,7 +93,7 @@ async fn set_secret(
         return Err(Problem::invalid("/secret", "a secret has 16 to 1024 bytes"));
     }
     let (project, secret) = (&door.resource.0.value.id, Secret::new(body.secret));
-    let set = door.services().set_webhook_secret(&door.actor, project, secret, body.keep_previous);
+    let set = door.services().set_webhook_secret(&door.actor, project, &secret, body.keep_previous);
     Ok(Json(set.await?.into()))
 }
 

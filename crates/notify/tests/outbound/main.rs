@@ -1,0 +1,9 @@
+//! What leaves the server, against real sockets on loopback: the guard, the client, mails, and the outbox over them.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod client;
+mod guard;
+mod outbox;
+mod receiver;
+mod sender;
