@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use shared::domain::id::{ProjectId, RunId, ShardAttempt};
 use shared::domain::shard::Clocks;
 use shared::domain::spec::{Framework, RunSpec, Shards, Source, SuiteSpec};
+use shared::ports::forge::NoForge;
 use shared::ports::{IdSource as _, LaunchOrder, Launcher, PortResult, RunnerState, Unobserved};
 use shared::service::token::TokenKey;
 use shared::service::{Services, Settings};
@@ -72,6 +73,7 @@ fn services(folder: &Path, launcher: Arc<Tokens>) -> Result<Services> {
         blobs: Arc::new(FileBlobs::open(folder.join("blobs"))?),
         queue: Arc::new(queue),
         launcher,
+        forge: Arc::new(NoForge),
         clock,
         ids: Arc::new(OsIds),
         observer: Arc::new(Unobserved),
@@ -82,6 +84,7 @@ fn services(folder: &Path, launcher: Arc<Tokens>) -> Result<Services> {
             batch_overhead_ms: 1_000_000,
             version: "bench".to_owned(),
             keep_history: false,
+            slots: None,
         },
     })
 }
