@@ -1,9 +1,10 @@
 //! Stable ids for cases of foreign reports: `file|class::name`, with what changes from run to run taken out.
 
-use crate::parse::ReportCase;
+use super::ReportCase;
 
 /// The id of a case, without a number for repetitions.
-pub(super) fn of(case: &ReportCase) -> String {
+#[must_use]
+pub fn of(case: &ReportCase) -> String {
     if let Some(id) = &case.id {
         return steady(id);
     }

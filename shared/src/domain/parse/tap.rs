@@ -6,13 +6,12 @@
 
 mod point;
 
-use super::lines::each_line;
-use super::{ParseReport, ReportCase, append_capped, first_line};
-use crate::exec::cut_text;
-use crate::sanitise::clean;
+use super::lines::Lines;
+use super::{Each, PIECE_BYTES, ParseReport, Reader, ReportCase, append_capped, drive, first_line};
+use crate::domain::case::{Failure, TEXT_LIMIT_BYTES};
+use crate::domain::outcome::Outcome;
+use crate::domain::sanitise::{clean, cut_text};
 use point::{Directive, Point};
-use shared::domain::case::{Failure, TEXT_LIMIT_BYTES};
-use shared::domain::outcome::Outcome;
 use std::io::BufRead;
 
 const DEPTH_LIMIT: usize = 32;
@@ -33,16 +32,13 @@ pub struct TapReport {
 
 /// Reads a TAP stream and hands out its cases in order.
 pub fn parse(input: impl BufRead, each: &mut dyn FnMut(ReportCase)) -> TapReport {
-    let mut reader = TapReader::new(each);
-    let read = each_line(input, &mut |line| reader.line(line));
-    if let Err(error) = read {
-        reader.tap.report.fail((reader.line_no, 1), format!("cannot read the file: {error}"));
-    }
-    reader.end()
+    let mut reader = TapReader::default();
+    let report = drive(&mut reader, input, each);
+    TapReport { report, ..reader.tap }
 }
 
 /// One level of subtests.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Level {
     /// What the `# Subtest:` line called it.
     name: Option<String>,
@@ -53,15 +49,19 @@ struct Level {
 }
 
 /// A test point that may still get its diagnostics.
+#[derive(Debug)]
 struct Pending {
     case: ReportCase,
     detail: String,
     depth: usize,
 }
 
-struct TapReader<'c> {
+/// Reads one stream in pieces.
+#[derive(Debug)]
+pub struct TapReader {
     tap: TapReport,
-    each: &'c mut dyn FnMut(ReportCase),
+    lines: Lines,
+    ready: Vec<ReportCase>,
     line_no: u64,
     levels: Vec<Level>,
     /// The name announced for the level that opens next.
@@ -70,13 +70,15 @@ struct TapReader<'c> {
     yaml_indent: Option<usize>,
     strict: bool,
     over: bool,
+    ended: bool,
 }
 
-impl<'c> TapReader<'c> {
-    fn new(each: &'c mut dyn FnMut(ReportCase)) -> Self {
+impl Default for TapReader {
+    fn default() -> Self {
         Self {
             tap: TapReport::default(),
-            each,
+            lines: Lines::default(),
+            ready: Vec::new(),
             line_no: 0,
             levels: vec![Level::default()],
             next_name: None,
@@ -84,7 +86,41 @@ impl<'c> TapReader<'c> {
             yaml_indent: None,
             strict: false,
             over: false,
+            ended: false,
         }
+    }
+}
+
+impl Reader for TapReader {
+    fn push(&mut self, bytes: &[u8], each: Each<'_>) {
+        for piece in bytes.chunks(PIECE_BYTES) {
+            let mut lines = std::mem::take(&mut self.lines);
+            lines.push(piece, &mut |line| self.line(line));
+            self.lines = lines;
+            self.ready.drain(..).for_each(&mut *each);
+        }
+    }
+
+    fn fail(&mut self, reason: String) {
+        self.tap.report.fail((self.line_no, 1), reason);
+    }
+
+    fn finish(&mut self, each: Each<'_>) -> ParseReport {
+        if !std::mem::replace(&mut self.ended, true) {
+            let mut lines = std::mem::take(&mut self.lines);
+            lines.finish(&mut |line| self.line(line));
+            self.end();
+        }
+        self.ready.drain(..).for_each(each);
+        std::mem::take(&mut self.tap.report)
+    }
+}
+
+impl TapReader {
+    /// What is known of the stream beside its cases.
+    #[must_use]
+    pub fn tap(&self) -> &TapReport {
+        &self.tap
     }
 
     fn line(&mut self, raw: &str) {
@@ -280,10 +316,10 @@ impl<'c> TapReader<'c> {
             level.cases += 1;
         }
         self.tap.report.cases += 1;
-        (self.each)(pending.finish());
+        self.ready.push(pending.finish());
     }
 
-    fn end(mut self) -> TapReport {
+    fn end(&mut self) {
         if self.yaml_indent.is_some() {
             self.tap.report.fail((self.line_no, 1), "the stream is cut off inside a YAML block");
         }
@@ -294,7 +330,6 @@ impl<'c> TapReader<'c> {
             self.check_plan(&top);
         }
         self.tap.report.suites = u64::from(self.tap.is_tap);
-        self.tap
     }
 }
 

@@ -76,7 +76,7 @@ impl Sanitiser {
 
 /// Decodes what is complete and leaves the beginning of an unfinished character for the next time; what is no
 /// text becomes U+FFFD.
-pub(crate) fn decode_utf8(bytes: &mut Vec<u8>, ended: bool) -> String {
+pub fn decode_utf8(bytes: &mut Vec<u8>, ended: bool) -> String {
     let keep = if ended { 0 } else { unfinished(bytes) };
     let rest = bytes.split_off(bytes.len() - keep);
     let text = String::from_utf8_lossy(bytes).into_owned();
@@ -100,10 +100,30 @@ fn unfinished(bytes: &[u8]) -> usize {
 /// Cleans a whole text.
 #[must_use]
 pub fn clean(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if is_plain(text) => text.to_owned(),
+        Ok(_) | Err(_) => cleaned(bytes),
+    }
+}
+
+/// Cleans a text that may be kept as it is: most are clean already, and looking is much cheaper than parsing.
+#[must_use]
+pub fn clean_owned(text: String) -> String {
+    if is_plain(&text) { text } else { cleaned(text.as_bytes()) }
+}
+
+fn cleaned(bytes: &[u8]) -> String {
     let mut sanitiser = Sanitiser::new();
     let mut text = sanitiser.push(bytes);
     text.push_str(&sanitiser.finish());
     text
+}
+
+/// Whether cleaning would change nothing.
+fn is_plain(text: &str) -> bool {
+    let harmless = |byte: u8| matches!(byte, b'\n' | b'\t' | 0x20..=0x7e);
+    text.bytes().all(harmless)
+        || text.chars().all(|c| matches!(c, '\n' | '\t') || !(c.is_control() || reorders(c)))
 }
 
 #[derive(Default)]
@@ -173,6 +193,33 @@ fn reorders(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
 }
 
+/// The line that stands for what was left out.
+#[must_use]
+pub fn left_out(bytes: u64) -> String {
+    format!("\n[... {bytes} bytes left out ...]\n")
+}
+
+/// Cuts a text to at most `limit` bytes: a third from its beginning, the rest from its end, and a line that says
+/// how much is missing.
+#[must_use]
+pub fn cut_text(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let notice_room = left_out(text.len() as u64).len();
+    let room = limit.saturating_sub(notice_room);
+    let mut head = room / 3;
+    while !text.is_char_boundary(head) {
+        head -= 1;
+    }
+    let mut tail = text.len() - (room - room / 3);
+    while !text.is_char_boundary(tail) {
+        tail += 1;
+    }
+    let (Some(first), Some(last)) = (text.get(..head), text.get(tail..)) else { return String::new() };
+    format!("{first}{}{last}", left_out((tail - head) as u64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +274,12 @@ mod tests {
         }
 
         #[test]
+        fn the_short_way_gives_the_same(text in "[a-z\u{80}-\u{a0}é\u{202e}\u{7f}\n\t\r\u{1b}\u{fffe}\u{10ffff} ]{0,40}") {
+            prop_assert_eq!(clean(text.as_bytes()), cleaned(text.as_bytes()));
+            prop_assert_eq!(clean_owned(text.clone()), cleaned(text.as_bytes()));
+        }
+
+        #[test]
         fn only_colours_escape(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let text = clean(&bytes);
             for (index, c) in text.char_indices() {
@@ -240,6 +293,13 @@ mod tests {
                     prop_assert!(!c.is_control());
                 }
             }
+        }
+
+        #[test]
+        fn a_cut_text_fits(text in "\\PC{0,400}", limit in 60usize..300) {
+            let cut = cut_text(&text, limit);
+            prop_assert!(cut.len() <= limit);
+            prop_assert_eq!(cut == text, text.len() <= limit);
         }
     }
 }

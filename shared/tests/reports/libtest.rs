@@ -2,7 +2,7 @@
 
 use crate::show;
 use proptest::prelude::*;
-use runner::parse::libtest::{LibtestReader, find_panic};
+use shared::domain::parse::libtest::{LibtestReader, find_panic};
 
 fn shown(text: &str) -> String {
     let mut reader = LibtestReader::new();

@@ -4,9 +4,9 @@
 //! `---- name stdout ----` sections. Invariant: the cases add up to the summaries, or there is a fault.
 
 use super::{ParseReport, ReportCase, append_capped, first_line};
-use crate::sanitise::clean;
-use shared::domain::case::{Failure, TEXT_LIMIT_BYTES};
-use shared::domain::outcome::Outcome;
+use crate::domain::case::{Failure, TEXT_LIMIT_BYTES};
+use crate::domain::outcome::Outcome;
+use crate::domain::sanitise::clean;
 use std::collections::BTreeMap;
 
 /// What the harness appends to the name of a test that runs in a special way.

@@ -9,7 +9,7 @@ mod tap;
 /// The visible effect of reading a report, one line for each case and issue.
 #[cfg(test)]
 mod show {
-    use runner::parse::{ParseReport, ReportCase};
+    use shared::domain::parse::{ParseReport, ReportCase};
 
     fn short(text: &str) -> String {
         let shown: String = text.chars().take(60).collect();

@@ -2,18 +2,63 @@
 //!
 //! Everything here is pure, streams, and treats its input as hostile: no input panics, memory is bounded, and what cannot be understood becomes an [`Issue`], never a pass.
 
+pub mod ctrf;
+pub mod format;
+pub mod go;
+pub mod identity;
 pub mod junit;
 pub mod libtest;
+pub mod libtest_json;
 mod lines;
+mod pieces;
 pub mod tap;
 
-use shared::domain::case::Failure;
-use shared::domain::outcome::Outcome;
+use crate::domain::case::Failure;
+use crate::domain::outcome::Outcome;
 use std::fmt;
+use std::io::{self, BufRead};
+
+/// Who gets the cases.
+pub type Each<'e> = &'e mut dyn FnMut(ReportCase);
+
+/// Input is worked on in pieces of this size: so much may become cases at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Reads one report in pieces of any size, in memory that does not follow its length.
+pub trait Reader: fmt::Debug + Send {
+    /// Takes the next bytes and hands out the cases that are complete by now.
+    fn push(&mut self, bytes: &[u8], each: Each<'_>);
+    /// Takes note that no more can be read, and why.
+    fn fail(&mut self, reason: String);
+    /// Ends the report: hands out the last cases and tells what is wrong with the whole.
+    fn finish(&mut self, each: Each<'_>) -> ParseReport;
+}
+
+/// Reads a whole stream.
+fn drive(reader: &mut dyn Reader, mut input: impl BufRead, each: Each<'_>) -> ParseReport {
+    loop {
+        let used = match input.fill_buf() {
+            Ok([]) => break,
+            Ok(bytes) => {
+                reader.push(bytes, each);
+                bytes.len()
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => {
+                reader.fail(format!("cannot read the file: {error}"));
+                break;
+            }
+        };
+        input.consume(used);
+    }
+    reader.finish(each)
+}
 
 /// One test case of a report file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportCase {
+    /// Name of the whole that it belongs to, where the format has one; may be empty.
+    pub suite: String,
     /// Class path, or the name of the suite around it; may be empty.
     pub class: String,
     /// Name.
@@ -43,6 +88,7 @@ impl ReportCase {
     #[must_use]
     pub fn passed(class: &str, name: &str) -> Self {
         Self {
+            suite: String::new(),
             class: class.to_owned(),
             name: name.to_owned(),
             id: None,
@@ -111,7 +157,8 @@ impl ParseReport {
         self.issue(Severity::Note, at, message);
     }
 
-    pub(crate) fn fail(&mut self, at: (u64, u64), message: impl Into<String>) {
+    /// Takes note of something because of which the report must not count as green.
+    pub fn fail(&mut self, at: (u64, u64), message: impl Into<String>) {
         self.issue(Severity::Fault, at, message);
     }
 
@@ -121,6 +168,13 @@ impl ParseReport {
             self.issues.push(Issue { severity, line, column, message: message.into() });
         }
     }
+}
+
+/// Microseconds as a number; nothing for what is no plausible duration.
+fn micros(us: f64) -> Option<u64> {
+    let plausible = us.is_finite() && (0.0..1e16).contains(&us);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+    plausible.then(|| us.round() as u64)
 }
 
 /// Appends to a text that may not grow beyond `limit` bytes.

@@ -1,13 +1,12 @@
 //! Builds cases from the elements of a report.
 
-use super::super::{ParseReport, ReportCase, append_capped, first_line};
+use super::super::{Each, ParseReport, ReportCase, append_capped, first_line};
 use super::DEPTH_LIMIT;
-use super::attributes::Attributes;
-use crate::exec::cut_text;
-use crate::sanitise::clean;
-use quick_xml::events::BytesStart;
-use shared::domain::case::{Failure, TEXT_LIMIT_BYTES};
-use shared::domain::outcome::Outcome;
+use super::attributes::{Attributes, local};
+use crate::domain::case::{Failure, TEXT_LIMIT_BYTES};
+use crate::domain::outcome::Outcome;
+use crate::domain::sanitise::{clean_owned, cut_text};
+use std::borrow::Cow;
 
 /// Most earlier attempts that are kept of one case.
 const EARLIER_LIMIT: usize = 16;
@@ -15,6 +14,7 @@ const EARLIER_LIMIT: usize = 16;
 const NAME_LIMIT_BYTES: usize = 1024;
 const NOT_JUNIT: &str = "this is no JUnit report: it has no `<testsuites>`, `<testsuite>` or `<testcase>`";
 
+#[derive(Debug)]
 enum Frame {
     Suite(Suite),
     Case(Box<Case>),
@@ -25,23 +25,30 @@ enum Frame {
     Wrapper,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Suite {
     name: String,
     file: Option<String>,
     declared_tests: Option<u64>,
     declared_bad: u64,
+    /// Cases that some tools count and do not write: skipped, disabled, ignored.
+    declared_skipped: u64,
     tests: u64,
     bad: u64,
+    skipped: u64,
+    /// Cases right in it.
+    own: u64,
+    has_suites: bool,
 }
 
+#[derive(Debug)]
 struct Case {
     built: ReportCase,
     declared: Option<Outcome>,
     skipped: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Failure,
     Error,
@@ -51,6 +58,7 @@ enum Kind {
     Output,
 }
 
+#[derive(Debug)]
 struct Part {
     kind: Kind,
     tag: String,
@@ -59,45 +67,92 @@ struct Part {
 }
 
 /// The state of reading one file.
-pub(super) struct Walk<'c> {
+#[derive(Debug, Default)]
+pub(super) struct Walk {
     frames: Vec<Frame>,
+    /// Names of the open elements, and where each begins.
+    names: String,
+    starts: Vec<usize>,
     report: ParseReport,
-    each: &'c mut dyn FnMut(ReportCase),
+    ready: Vec<ReportCase>,
     seen_report: bool,
 }
 
-impl<'c> Walk<'c> {
-    pub(super) fn new(each: &'c mut dyn FnMut(ReportCase)) -> Self {
-        Self { frames: Vec::new(), report: ParseReport::default(), each, seen_report: false }
+impl Walk {
+    /// Hands out the cases that are complete.
+    pub(super) fn hand_out(&mut self, each: Each<'_>) {
+        self.ready.drain(..).for_each(each);
     }
 
-    /// Enters an element; false if the file must not be read further.
-    pub(super) fn open(&mut self, tag: &BytesStart<'_>, at: (u64, u64)) -> bool {
+    /// What reading came to.
+    pub(super) fn take_report(&mut self) -> ParseReport {
+        std::mem::take(&mut self.report)
+    }
+
+    /// Whether the text that comes next means anything.
+    pub(super) fn wants_text(&self) -> bool {
+        matches!(self.frames.last(), Some(Frame::Part(_)) | None)
+    }
+
+    /// Takes what stands between `<` and `>`; false if the file must not be read further.
+    pub(super) fn tag(&mut self, tag: &str, at: (u64, u64)) -> bool {
+        if let Some(name) = tag.strip_prefix('/') {
+            return self.leave(name.trim_ascii_end(), at);
+        }
+        let end = tag.bytes().position(|byte| byte == b'/' || byte.is_ascii_whitespace());
+        let (name, attributes) = tag.split_at(end.unwrap_or(tag.len()));
+        if name.is_empty() {
+            self.report.fail(at, "broken XML: a tag without a name");
+            return false;
+        }
+        self.open(name, attributes, at) && (!tag.ends_with('/') || self.leave(name, at))
+    }
+
+    fn open(&mut self, name: &str, attributes: &str, at: (u64, u64)) -> bool {
         if self.frames.len() >= DEPTH_LIMIT {
             self.report.fail(at, format!("elements nest deeper than {DEPTH_LIMIT}"));
             return false;
         }
-        let frame = self.frame(tag);
+        let frame = self.frame(local(name), attributes);
         if matches!(frame, Frame::Suite(_) | Frame::Case(_)) {
             self.seen_report = true;
         }
+        if let (Frame::Suite(_), Some(Frame::Suite(outer))) = (&frame, self.frames.last_mut()) {
+            outer.has_suites = true;
+        }
+        self.starts.push(self.names.len());
+        self.names.push_str(name);
         self.frames.push(frame);
         true
     }
 
-    fn frame(&mut self, tag: &BytesStart<'_>) -> Frame {
-        let name = tag.local_name();
-        let name: &str = name.as_ref();
+    /// Leaves the innermost element, which must have this name.
+    fn leave(&mut self, name: &str, at: (u64, u64)) -> bool {
+        let start = self.starts.pop();
+        let open = start.and_then(|start| self.names.get(start..)).unwrap_or_default();
+        if start.is_none() || open != name {
+            let expected =
+                start.map_or_else(|| "nothing is open".to_owned(), |_| format!("expected `</{open}>`"));
+            let (expected, name) = (first_line(&expected), first_line(name));
+            self.report.fail(at, format!("broken XML: {expected}, but `</{name}>` was found"));
+            return false;
+        }
+        self.names.truncate(start.unwrap_or_default());
+        self.close(at);
+        true
+    }
+
+    fn frame(&mut self, name: &str, attributes: &str) -> Frame {
         let inside_part = matches!(self.frames.last(), Some(Frame::Part(_)));
         match name {
             _ if matches!(self.frames.last(), Some(Frame::Ignored)) => Frame::Ignored,
             "testsuites" | "testsuite" if !inside_part => {
                 self.report.suites += u64::from(name == "testsuite");
-                Frame::Suite(suite(&Attributes::of(tag)))
+                Frame::Suite(suite(&Attributes::of(attributes)))
             }
-            "testcase" if !inside_part => Frame::Case(Box::new(self.case(&Attributes::of(tag)))),
+            "testcase" if !inside_part => Frame::Case(Box::new(self.case(&Attributes::of(attributes)))),
             "failure" | "error" | "skipped" | "system-out" | "system-err" | "rerunFailure" | "rerunError"
-            | "flakyFailure" | "flakyError" | "stackTrace" => self.part(name, &Attributes::of(tag)),
+            | "flakyFailure" | "flakyError" | "stackTrace" => self.part(name, &Attributes::of(attributes)),
             _ if self.frames.iter().all(|frame| matches!(frame, Frame::Wrapper)) => Frame::Wrapper,
             _ => Frame::Ignored,
         }
@@ -115,8 +170,8 @@ impl<'c> Walk<'c> {
             }
             _ => return Frame::Ignored,
         };
-        let tag = attributes.text("type").unwrap_or(name).to_owned();
-        let message = attributes.text("message").map(str::to_owned);
+        let tag = attributes.text("type").unwrap_or(Cow::Borrowed(name)).into_owned();
+        let message = attributes.text("message").map(Cow::into_owned);
         Frame::Part(Part { kind, tag, message, text: String::new() })
     }
 
@@ -127,23 +182,33 @@ impl<'c> Walk<'c> {
                 Frame::Case(_) | Frame::Part(_) | Frame::Ignored | Frame::Wrapper => None,
             })
         };
-        let around = || suites().map(|suite| suite.name.as_str()).find(|name| !name.is_empty());
-        let owned = |text: Option<&str>| text.map(|text| cut_text(&clean(text.as_bytes()), NAME_LIMIT_BYTES));
-        let class = owned(attributes.text("classname").or_else(|| attributes.text("class")).or_else(around));
-        let name = owned(attributes.text("name")).unwrap_or_else(|| "(unnamed)".to_owned());
-        let mut built = ReportCase::passed(class.as_deref().unwrap_or_default(), name.trim());
-        built.id = owned(attributes.text("id"));
-        built.file = owned(attributes.text("file").or_else(|| attributes.text("filepath")))
-            .or_else(|| suites().find_map(|suite| suite.file.clone()));
+        let around = || {
+            let name = suites().map(|suite| suite.name.as_str()).find(|name| !name.is_empty());
+            name.map(Cow::Borrowed)
+        };
+        let class = attributes.text("classname").or_else(|| attributes.text("class")).or_else(around);
+        let name = attributes.text("name").map(short);
+        let name = name.as_deref().map_or("(unnamed)", str::trim);
+        let mut built = ReportCase::passed("", name);
+        built.class = class.map(short).unwrap_or_default();
+        built.suite = suites().last().map(|suite| suite.name.clone()).unwrap_or_default();
+        built.id = attributes.text("id").map(short);
+        built.file = attributes.text("file").or_else(|| attributes.text("filepath")).map(short);
+        if built.file.is_none() {
+            built.file = suites().find_map(|suite| suite.file.clone());
+        }
         built.line =
             attributes.count("line").and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
         built.duration_us = attributes.duration_us("time");
-        let declared = ["status", "result"].iter().filter_map(|key| attributes.text(key)).find_map(declared);
+        let declared = ["status", "result"]
+            .iter()
+            .filter_map(|key| attributes.text(key))
+            .find_map(|word| declared(&word));
         Case { built, declared, skipped: false }
     }
 
     /// Takes text of the innermost element.
-    pub(super) fn text(&mut self, text: &str, at: (u64, u64)) -> bool {
+    pub(super) fn text(&mut self, text: &str, at: (u64, u64)) {
         match self.frames.last_mut() {
             Some(Frame::Part(part)) => append_capped(&mut part.text, text, TEXT_LIMIT_BYTES),
             None if !text.trim().is_empty() => {
@@ -151,18 +216,15 @@ impl<'c> Walk<'c> {
             }
             _ => {}
         }
-        true
     }
 
-    /// Leaves an element.
-    pub(super) fn close(&mut self, at: (u64, u64)) -> bool {
+    fn close(&mut self, at: (u64, u64)) {
         match self.frames.pop() {
             Some(Frame::Part(part)) => self.close_part(part),
             Some(Frame::Case(case)) => self.close_case(*case),
             Some(Frame::Suite(suite)) => self.close_suite(&suite, at),
             Some(Frame::Ignored | Frame::Wrapper) | None => {}
         }
-        true
     }
 
     fn close_part(&mut self, part: Part) {
@@ -188,10 +250,14 @@ impl<'c> Walk<'c> {
             if let Frame::Suite(suite) = frame {
                 suite.tests += 1;
                 suite.bad += u64::from(built.outcome.is_failure());
+                suite.skipped += u64::from(built.outcome == Outcome::Skipped);
             }
         }
+        if let Some(Frame::Suite(suite)) = self.frames.last_mut() {
+            suite.own += 1;
+        }
         self.report.cases += 1;
-        (self.each)(built);
+        self.ready.push(built);
     }
 
     fn close_suite(&mut self, suite: &Suite, at: (u64, u64)) {
@@ -201,32 +267,40 @@ impl<'c> Walk<'c> {
             self.report
                 .fail(at, format!("suite `{name}` declares {declared} failures, but no case in it failed"));
         }
-        if let Some(declared) = suite.declared_tests
-            && declared != suite.tests
-        {
-            let found = suite.tests;
-            self.report.note(at, format!("suite `{name}` declares {declared} tests, but has {found}"));
-        }
+        let Some(declared) = suite.declared_tests.filter(|declared| *declared != suite.tests) else { return };
+        let found = suite.tests;
+        let message = format!("suite `{name}` declares {declared} tests, but has {found}");
+        if suite.lost_cases(declared) { self.report.fail(at, message) } else { self.report.note(at, message) }
     }
 
     /// Ends the file, with what was wrong at its end.
-    pub(super) fn end(mut self, at: (u64, u64), wrong: Option<String>) -> ParseReport {
+    pub(super) fn end(&mut self, at: (u64, u64), wrong: Option<String>) {
         if let Some(message) = wrong {
             self.report.fail(at, message);
         } else if self.report.fault().is_none() && !self.frames.is_empty() {
-            self.report
-                .fail(at, format!("the file is cut off: {} elements are still open", self.frames.len()));
+            let open = self.frames.len();
+            self.report.fail(at, format!("the file is cut off: {open} elements are still open"));
         } else if self.report.fault().is_none() && !self.seen_report {
             self.report.fail(at, NOT_JUNIT);
         }
-        self.report
+    }
+}
+
+impl Suite {
+    /// Whether fewer cases were found than it must have had. What an outer suite counts is everybody's guess, so only
+    /// one that holds cases itself, or nothing at all, is taken at its word; and some tools count what they leave out.
+    fn lost_cases(&self, declared: u64) -> bool {
+        let unwritten = self.declared_skipped.saturating_sub(self.skipped);
+        (self.own > 0 || !self.has_suites) && declared > self.tests.saturating_add(unwritten)
     }
 }
 
 impl Case {
     fn take(&mut self, part: Part) {
-        let text = clean(part.text.trim_end().as_bytes());
-        let message = part.message.map(|message| clean(message.as_bytes()));
+        let mut text = part.text;
+        text.truncate(text.trim_end().len());
+        let text = clean_owned(text);
+        let message = part.message.map(clean_owned);
         match part.kind {
             Kind::Skipped => {
                 self.skipped = true;
@@ -289,15 +363,22 @@ impl Case {
     }
 }
 
+/// A name, path or id in a length that fits keys.
+fn short(text: Cow<'_, str>) -> String {
+    let text = clean_owned(text.into_owned());
+    if text.len() > NAME_LIMIT_BYTES { cut_text(&text, NAME_LIMIT_BYTES) } else { text }
+}
+
 fn suite(attributes: &Attributes<'_>) -> Suite {
-    let bad = ["failures", "errors"].iter().filter_map(|key| attributes.count(key));
+    let sum =
+        |keys: &[&str]| keys.iter().filter_map(|key| attributes.count(key)).fold(0, u64::saturating_add);
     Suite {
-        name: clean(attributes.text("name").unwrap_or_default().as_bytes()),
-        file: attributes.text("file").or_else(|| attributes.text("filepath")).map(str::to_owned),
+        name: attributes.text("name").map(short).unwrap_or_default(),
+        file: attributes.text("file").or_else(|| attributes.text("filepath")).map(short),
         declared_tests: attributes.count("tests"),
-        declared_bad: bad.fold(0, u64::saturating_add),
-        tests: 0,
-        bad: 0,
+        declared_bad: sum(&["failures", "errors"]),
+        declared_skipped: sum(&["skipped", "skips", "disabled", "ignored"]),
+        ..Suite::default()
     }
 }
 

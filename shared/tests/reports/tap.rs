@@ -2,7 +2,7 @@
 
 use crate::show;
 use proptest::prelude::*;
-use runner::parse::tap;
+use shared::domain::parse::tap;
 
 fn shown(text: &str) -> String {
     let mut cases = Vec::new();

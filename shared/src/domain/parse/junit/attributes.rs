@@ -1,34 +1,42 @@
 //! Attribute values: entities, numbers and times as tools write them.
 
-use quick_xml::events::{BytesRef, BytesStart};
+use std::borrow::Cow;
 
 /// Attributes after these are not looked at.
 const ATTRIBUTE_LIMIT: usize = 64;
+/// Longest reference, `&` not counted.
+const REFERENCE_LIMIT_BYTES: usize = 12;
 
 /// The attributes of a tag, by local name; of repeated ones the first counts.
 pub(super) struct Attributes<'t> {
-    pairs: Vec<(&'t str, String)>,
+    pairs: Vec<(&'t str, &'t str)>,
 }
 
 impl<'t> Attributes<'t> {
-    pub(super) fn of(tag: &'t BytesStart<'_>) -> Self {
-        let mut attributes = tag.attributes();
-        let pairs = attributes
-            .with_checks(false)
-            .filter_map(Result::ok)
-            .take(ATTRIBUTE_LIMIT)
-            .map(|attribute| {
-                let key = attribute.key.0;
-                (key.rsplit(':').next().unwrap_or(key), unescape(&attribute.value))
-            })
-            .collect();
+    /// Reads what follows the name in a tag.
+    pub(super) fn of(tag: &'t str) -> Self {
+        let mut pairs = Vec::new();
+        let mut rest = tag;
+        while pairs.len() < ATTRIBUTE_LIMIT {
+            rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
+            if rest.is_empty() {
+                break;
+            }
+            let end = rest.bytes().position(|byte| byte == b'=' || byte.is_ascii_whitespace());
+            let (key, after) = rest.split_at(end.unwrap_or(rest.len()));
+            let (value, after) = value(after.trim_ascii_start());
+            rest = after;
+            if let Some(value) = value {
+                pairs.push((local(key), value));
+            }
+        }
         Self { pairs }
     }
 
     /// The value, unless absent or blank.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
-        let found = self.pairs.iter().find(|(key, _)| *key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.trim().is_empty())
+    pub(super) fn text(&self, name: &str) -> Option<Cow<'t, str>> {
+        let (_, value) = self.pairs.iter().find(|(key, _)| *key == name)?;
+        Some(unescape(value)).filter(|value| !value.trim().is_empty())
     }
 
     pub(super) fn count(&self, name: &str) -> Option<u64> {
@@ -36,8 +44,24 @@ impl<'t> Attributes<'t> {
     }
 
     pub(super) fn duration_us(&self, name: &str) -> Option<u64> {
-        self.text(name).and_then(duration_us)
+        self.text(name).and_then(|text| duration_us(&text))
     }
+}
+
+/// A name without its namespace.
+pub(super) fn local(name: &str) -> &str {
+    name.rsplit(':').next().unwrap_or(name)
+}
+
+/// The value after a name, if there is one, and what follows it.
+fn value(after: &str) -> (Option<&str>, &str) {
+    let Some(rest) = after.strip_prefix('=').map(str::trim_ascii_start) else { return (None, after) };
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let (inside, end) = match quote {
+        Some(quote) => (rest.get(1..).unwrap_or_default(), quote),
+        None => (rest, ' '),
+    };
+    inside.split_once(end).map_or((Some(inside), ""), |(value, rest)| (Some(value), rest))
 }
 
 /// Seconds as tools write them, in microseconds: `0.5`, `1,234.5`, `0,5`, `2s`; nothing for what is no duration.
@@ -66,17 +90,16 @@ fn in_micros(seconds: f64) -> Option<u64> {
     plausible.then(|| (seconds * 1e6).round() as u64)
 }
 
-/// A reference like `amp` or `#27` as text; an unknown one stays as it was written.
-pub(super) fn resolve(reference: &BytesRef<'_>) -> String {
-    let known: Option<char> = match &**reference {
+/// A reference like `amp` or `#27` as a character; `None` if it is unknown.
+fn resolve(reference: &str) -> Option<char> {
+    match reference {
         "amp" => Some('&'),
         "lt" => Some('<'),
         "gt" => Some('>'),
         "quot" => Some('"'),
         "apos" => Some('\''),
         number => number.strip_prefix('#').and_then(numeric),
-    };
-    known.map_or_else(|| format!("&{};", &**reference), String::from)
+    }
 }
 
 fn numeric(digits: &str) -> Option<char> {
@@ -87,25 +110,31 @@ fn numeric(digits: &str) -> Option<char> {
     char::from_u32(code)
 }
 
-/// A value with its references resolved; broken ones stay as they were written.
-fn unescape(value: &str) -> String {
+/// A text with its references resolved; unknown and broken ones stay as they were written.
+pub(super) fn unescape(value: &str) -> Cow<'_, str> {
+    if !value.contains('&') {
+        return Cow::Borrowed(value);
+    }
     let mut out = String::with_capacity(value.len());
     let mut rest = value;
     while let Some((before, after)) = rest.split_once('&') {
         out.push_str(before);
-        match after.split_once(';') {
-            Some((name, more)) if !name.is_empty() && name.len() <= 12 && !name.contains('&') => {
-                out.push_str(&resolve(&BytesRef::new(name)));
-                rest = more;
+        let end = after.bytes().take(REFERENCE_LIMIT_BYTES).position(|byte| byte == b';');
+        let name = end.and_then(|end| after.get(..end));
+        let known = name.and_then(|name| Some((resolve(name)?, name.len() + 1)));
+        match known {
+            Some((c, used)) => {
+                out.push(c);
+                rest = after.get(used..).unwrap_or_default();
             }
-            _ => {
+            None => {
                 out.push('&');
                 rest = after;
             }
         }
     }
     out.push_str(rest);
-    out
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
@@ -127,6 +156,18 @@ mod tests {
         check("inf", None);
         check("", None);
         check("99999999999999", None);
+    }
+
+    #[test]
+    fn attributes_in_every_notation() {
+        let read = Attributes::of(r#" name="a b" x:file='it''s' flag line = "3" time=0.5 name="later"/"#);
+        let check = |name: &str, expect: Option<&str>| assert_eq!(read.text(name).as_deref(), expect);
+        check("name", Some("a b"));
+        check("file", Some("it"));
+        check("line", Some("3"));
+        check("time", Some("0.5"));
+        check("flag", None);
+        assert_eq!(Attributes::of("").text("a"), None);
     }
 
     #[test]
