@@ -9,6 +9,7 @@ pub mod case;
 pub mod config;
 pub mod filter;
 pub mod id;
+pub mod import;
 pub mod key;
 pub mod origin;
 pub mod outcome;

@@ -132,8 +132,10 @@ impl fmt::Display for Issue {
     }
 }
 
-/// Most issues that are kept of one file.
-const ISSUE_LIMIT: usize = 50;
+/// Most faults that are kept of one file.
+const FAULT_LIMIT: u64 = 100;
+/// Most notes that are kept of one file.
+const NOTE_LIMIT: u64 = 50;
 
 /// What reading a whole report came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -142,8 +144,11 @@ pub struct ParseReport {
     pub suites: u64,
     /// Cases handed out.
     pub cases: u64,
-    /// What is wrong with it; the first few dozen.
+    /// What is wrong with it: the first hundred faults, and some notes.
     pub issues: Vec<Issue>,
+    /// How many faults there are, kept or not.
+    pub faults: u64,
+    notes: u64,
 }
 
 impl ParseReport {
@@ -163,8 +168,13 @@ impl ParseReport {
     }
 
     fn issue(&mut self, severity: Severity, (line, column): (u64, u64), message: impl Into<String>) {
-        // A fault always finds room: a flood of notes must not hide it.
-        if self.issues.len() < ISSUE_LIMIT || (severity == Severity::Fault && self.fault().is_none()) {
+        // Each kind has room of its own: a flood of notes must not hide a fault.
+        let (count, limit) = match severity {
+            Severity::Note => (&mut self.notes, NOTE_LIMIT),
+            Severity::Fault => (&mut self.faults, FAULT_LIMIT),
+        };
+        *count += 1;
+        if *count <= limit {
             self.issues.push(Issue { severity, line, column, message: message.into() });
         }
     }
