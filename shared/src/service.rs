@@ -14,6 +14,7 @@ pub mod entries;
 pub mod finish;
 pub mod heartbeat;
 mod history;
+pub mod import;
 pub mod key;
 pub mod launch;
 pub mod lease;

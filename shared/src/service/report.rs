@@ -29,6 +29,9 @@ use spool::Spool;
 /// Spans kept per job for the Gantt.
 const SPAN_LIMIT: usize = 4000;
 
+/// What is learned from a job is held until it is over; one with more cases teaches nothing.
+const LEARN_LIMIT_CASES: u64 = 200_000;
+
 /// Report bytes in memory at a time.
 const PIECE_BYTES: u64 = 1024 * 1024;
 
@@ -55,7 +58,7 @@ impl Services {
         let mut spool = Spool::new(run.id);
         spool.begin(&summary)?;
         for (job, summary) in jobs.iter().zip(&summary.jobs) {
-            let pass = Pass { spec: &spec, job, learn: self.settings.keep_history };
+            let pass = Pass { spec: &spec, job, learn: self.settings.keep_history && may_learn(summary) };
             let observed = self.job_records(&pass, summary, &mut spool).await?;
             if let Some(observed) = observed {
                 // Predictions only: a run is not kept open because they cannot be saved.
@@ -251,6 +254,10 @@ impl Services {
         }
         Ok(())
     }
+}
+
+fn may_learn(job: &JobSummary) -> bool {
+    job.counts.planned <= LEARN_LIMIT_CASES
 }
 
 /// One pass over the records of a job.

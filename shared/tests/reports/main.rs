@@ -1,8 +1,14 @@
 //! Report readers on fixture files, on generated giants, and on noise.
 #[cfg(test)]
+mod formats;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod junit;
 #[cfg(test)]
 mod libtest;
+#[cfg(test)]
+mod small_fuzz;
 #[cfg(test)]
 mod tap;
 

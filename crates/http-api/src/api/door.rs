@@ -28,13 +28,23 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Api {
     services: Arc<Services>,
+    import_limit_bytes: u64,
 }
+
+/// Largest report that is imported, unless set otherwise.
+pub const IMPORT_LIMIT_BYTES: u64 = 1024 * 1024 * 1024;
 
 impl Api {
     /// The API over these services.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services }
+        Self { services, import_limit_bytes: IMPORT_LIMIT_BYTES }
+    }
+
+    /// The same with another limit for imported reports.
+    #[must_use]
+    pub fn with_import_limit(self, bytes: u64) -> Self {
+        Self { import_limit_bytes: bytes, ..self }
     }
 
     pub(super) fn fresh_id(&self) -> u128 {
@@ -148,6 +158,12 @@ impl<R, I> Authorized<R, I> {
     #[must_use]
     pub fn services(&self) -> &Arc<Services> {
         &self.api.services
+    }
+
+    /// Largest report that is imported.
+    #[must_use]
+    pub fn import_limit_bytes(&self) -> u64 {
+        self.api.import_limit_bytes
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod audit;
 mod health;
+#[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
+mod imports;
 mod keys;
 mod projects;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
@@ -18,6 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(health::routes())
         .merge(projects::routes())
         .merge(runs::routes())
+        .merge(imports::routes())
         .merge(keys::routes())
         .merge(audit::routes())
 }

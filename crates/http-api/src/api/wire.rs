@@ -2,10 +2,12 @@
 //!
 //! Input types refuse unknown fields; output types may grow, and their words may get company.
 
+mod import;
 mod key;
 mod project;
 mod run;
 
+pub use import::{ImportShown, NotAcceptedShown};
 pub use key::{KeyMade, KeyShown, NewKeyBody, RotateBody};
 pub use project::{NewProjectBody, ProjectChange, ProjectShown, SettingsShown};
 pub use run::{
