@@ -19,6 +19,7 @@ pub mod health;
 pub mod heartbeat;
 mod history;
 pub mod idempotency;
+pub mod import;
 pub mod jobs;
 pub mod key;
 pub mod launch;

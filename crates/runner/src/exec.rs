@@ -9,7 +9,8 @@ mod child;
 mod pump;
 mod stopper;
 
-pub use capture::{CaptureLimit, Captured, cut_text};
+pub use capture::{CaptureLimit, Captured};
+pub use shared::domain::sanitise::cut_text;
 mod shell;
 
 pub(crate) use shell::shell;

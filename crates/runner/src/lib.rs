@@ -10,8 +10,6 @@ pub mod heartbeat;
 pub mod link;
 pub mod mask;
 pub mod outbox;
-pub mod parse;
-pub mod sanitise;
 pub mod scan;
 pub mod session;
 pub mod setup;
@@ -20,6 +18,7 @@ pub mod source;
 
 pub use config::RunnerConfig;
 pub use session::{DriverFactory, RunnerExit, run};
+pub use shared::domain::{parse, sanitise};
 
 use std::io::Write as _;
 use std::sync::Arc;

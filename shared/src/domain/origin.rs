@@ -57,6 +57,9 @@ pub struct Origin {
     pub suites: Vec<String>,
     /// Whether it waits for someone's approval.
     pub parked: bool,
+    /// Where it ran, if that was elsewhere: a number or an address of the CI's build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
 }
 
 impl Origin {

@@ -94,6 +94,13 @@ impl Counts {
         *self.slot(outcome) += 1;
     }
 
+    /// Moves one case from one final outcome to another: it was tried again.
+    pub fn resettle(&mut self, before: Outcome, after: Outcome) {
+        let slot = self.slot(before);
+        *slot = slot.saturating_sub(1);
+        *self.slot(after) += 1;
+    }
+
     /// How many cases ended with `outcome`.
     #[must_use]
     pub fn of(&self, outcome: Outcome) -> u64 {

@@ -36,6 +36,9 @@ const SPAN_LIMIT: usize = 4000;
 /// Records at the end of a job after which what has piled up is stored.
 const RECORDS_PER_PAUSE: usize = 200;
 
+/// What is learned from a job is held until it is over; one with more cases teaches nothing.
+const LEARN_LIMIT_CASES: u64 = 200_000;
+
 /// Names of the reports of a run, under `runs/{run}/`.
 pub const REPORTS: [&str; 4] = ["report.json", "junit.xml", "ctrf.json", "report.html"];
 
@@ -59,7 +62,7 @@ impl Services {
         let mut spool = Spool::new(run.id);
         spool.begin(&summary)?;
         for (job, summary) in jobs.iter().zip(&summary.jobs) {
-            let pass = Pass { spec: &spec, job, learn: self.settings.keep_history };
+            let pass = Pass { spec: &spec, job, learn: self.settings.keep_history && may_learn(summary) };
             let observed = self.job_records(&pass, summary, &mut spool).await?;
             if let Some(observed) = observed {
                 // Predictions only: a run is not kept open because they cannot be saved.
@@ -248,6 +251,10 @@ impl Services {
         }
         Ok(())
     }
+}
+
+fn may_learn(job: &JobSummary) -> bool {
+    job.counts.planned <= LEARN_LIMIT_CASES
 }
 
 /// One pass over the records of a job.

@@ -5,6 +5,7 @@
 mod case_lists;
 mod conventions;
 mod idempotency;
+mod imports;
 mod logs;
 mod matrix;
 mod members;

@@ -42,7 +42,11 @@ use std::sync::Arc;
 pub struct Api {
     services: Arc<Services>,
     holdings: Arc<Holdings>,
+    import_limit_bytes: u64,
 }
+
+/// Largest report that is imported, unless set otherwise.
+pub const IMPORT_LIMIT_BYTES: u64 = 1024 * 1024 * 1024;
 
 impl Api {
     /// The API over these services, with ordinary settings.
@@ -56,7 +60,7 @@ impl Api {
     #[expect(clippy::needless_pass_by_value, reason = "the caller hands its share over")]
     pub fn with_settings(services: Arc<Services>, settings: ApiSettings) -> Self {
         let services = Arc::new(super::shelf::with_shelf(&services));
-        Self { services, holdings: Arc::new(Holdings::new(settings)) }
+        Self { services, holdings: Arc::new(Holdings::new(settings)), import_limit_bytes: IMPORT_LIMIT_BYTES }
     }
 
     /// For the layers around handlers only.
@@ -80,6 +84,12 @@ impl Api {
     pub(super) fn take(&self, subject: &str) -> Option<Budget> {
         let limit = self.holdings.settings.rate?;
         Some(self.holdings.buckets.take(limit, subject, self.services.clock.now()))
+    }
+
+    /// The same with another limit for imported reports.
+    #[must_use]
+    pub fn with_import_limit(self, bytes: u64) -> Self {
+        Self { import_limit_bytes: bytes, ..self }
     }
 
     pub(super) fn fresh_id(&self) -> u128 {
@@ -201,6 +211,12 @@ impl<R, I> Authorized<R, I> {
     #[must_use]
     pub fn made_id(&self) -> u128 {
         self.seed.map_or_else(|| self.api.fresh_id(), |seed| seed.0)
+    }
+
+    /// Largest report that is imported.
+    #[must_use]
+    pub fn import_limit_bytes(&self) -> u64 {
+        self.api.import_limit_bytes
     }
 }
 

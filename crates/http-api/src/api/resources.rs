@@ -5,6 +5,8 @@ mod audit;
 mod cases;
 mod deliveries;
 mod health;
+#[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
+mod imports;
 mod jobs;
 mod keys;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
@@ -40,6 +42,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(logs::routes())
         .merge(reports::routes())
         .merge(statistics::routes())
+        .merge(imports::routes())
         .merge(keys::routes())
         .merge(members::routes())
         .merge(me::routes())

@@ -3,6 +3,7 @@
 //! Input types refuse unknown fields; output types may grow, and their words may get company.
 
 mod case;
+mod import;
 mod job;
 mod key;
 mod log;
@@ -17,6 +18,7 @@ mod trend;
 mod webhook;
 
 pub use case::{AttemptShown, CaseDetail, CaseHistory, CaseRunShown, CaseShown, FailureShown, OutcomeWord};
+pub use import::{ImportShown, NotAcceptedShown};
 pub use job::{JobShown, LeaseShown, ShardShown, SpanShown};
 pub use key::{KeyMade, KeyShown, NewKeyBody, RotateBody};
 pub use log::{LogShown, LogText};

@@ -6,7 +6,6 @@
 
 mod census;
 mod glob;
-mod identity;
 mod judge;
 mod reports;
 

@@ -1,6 +1,6 @@
 //! Keeps the beginning and the end of a child's output and counts what lies between.
 
-use crate::sanitise;
+use crate::sanitise::{self, left_out};
 use std::collections::VecDeque;
 
 /// How many bytes of one output are kept.
@@ -85,31 +85,6 @@ impl Captured {
     }
 }
 
-fn left_out(bytes: u64) -> String {
-    format!("\n[... {bytes} bytes left out ...]\n")
-}
-
-/// Cuts a text to at most `limit` bytes: a third from its beginning, the rest from its end, and a line that says
-/// how much is missing.
-#[must_use]
-pub fn cut_text(text: &str, limit: usize) -> String {
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let notice_room = left_out(text.len() as u64).len();
-    let room = limit.saturating_sub(notice_room);
-    let mut head = room / 3;
-    while !text.is_char_boundary(head) {
-        head -= 1;
-    }
-    let mut tail = text.len() - (room - room / 3);
-    while !text.is_char_boundary(tail) {
-        tail += 1;
-    }
-    let (Some(first), Some(last)) = (text.get(..head), text.get(tail..)) else { return String::new() };
-    format!("{first}{}{last}", left_out((tail - head) as u64))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,13 +107,6 @@ mod tests {
             prop_assert_eq!(&captured.head, &all[..head]);
             prop_assert_eq!(captured.tail.iter().copied().collect::<Vec<_>>(), &all[all.len() - tail..]);
             prop_assert_eq!(captured.dropped(), (all.len() - head - tail) as u64);
-        }
-
-        #[test]
-        fn a_cut_text_fits(text in "\\PC{0,400}", limit in 60usize..300) {
-            let cut = cut_text(&text, limit);
-            prop_assert!(cut.len() <= limit);
-            prop_assert_eq!(cut == text, text.len() <= limit);
         }
     }
 }

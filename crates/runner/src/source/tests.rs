@@ -135,13 +135,8 @@ fn a_directory_is_used_where_it_stands() {
         let control = Arc::new(Control::default());
         let link = Link::new("http://127.0.0.1:1", true, Arc::clone(&control));
         let environment = GitEnvironment::default();
-        let means = Means {
-            scratch: scratch.path(),
-            environment: &environment,
-            link: &link,
-            local: false,
-            control: &control,
-        };
+        let means =
+            Means { scratch: scratch.path(), environment: &environment, link: &link, control: &control };
         provide(&source, means)
     };
     assert_eq!(provide_at(scratch.path()).unwrap(), std::fs::canonicalize(scratch.path()).unwrap());
@@ -157,7 +152,11 @@ fn a_request_reaches_a_repository_of_this_machine_only_with_leave() {
     let provide_with = |local: bool, name: &str| {
         let source = Source::Git { url: path.display().to_string(), commit: "main".to_owned() };
         let environment = GitEnvironment { local, ..config::git_environment() };
-        provide(&source, &repository.scratch.path().join(name), &environment, &Control::default())
+        let scratch = repository.scratch.path().join(name);
+        let control = Arc::new(Control::default());
+        let link = Link::new("http://127.0.0.1:1", true, Arc::clone(&control));
+        let means = Means { scratch: &scratch, environment: &environment, link: &link, control: &control };
+        provide(&source, means)
     };
     assert!(matches!(provide_with(false, "a"), Err(SourceError::Address(_))));
     assert!(provide_with(true, "b").unwrap().join("file").is_file());

@@ -86,6 +86,7 @@ pub(super) const SHARED_MAY_USE: &[&str] = &[
     "strsim",
     "thiserror",
     "toml",
+    "vte",
 ];
 
 /// Crates in which error chains may be untyped: the programs, never a library.

@@ -109,7 +109,7 @@ pub struct CancelBody {
 pub struct TriggerShown {
     /// `request`, `schedule`, `webhook`, `rerun` or `import`.
     pub kind: String,
-    /// The schedule, the event or the run behind it.
+    /// The schedule, the event, the run or the build behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
 }
@@ -240,7 +240,8 @@ fn status(status: RunStatus) -> &'static str {
 
 impl From<Run> for RunShown {
     fn from(run: Run) -> Self {
-        let trigger = TriggerShown::from(&run.origin.trigger);
+        let mut trigger = TriggerShown::from(&run.origin.trigger);
+        trigger.of = trigger.of.or(run.origin.build);
         let (verdict, cause) = run.judgement.map_or((None, None), |judged| {
             (Some(judged.verdict.as_str().to_owned()), judged.cause.map(CauseShown::from))
         });

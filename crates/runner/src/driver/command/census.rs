@@ -3,11 +3,10 @@
 //! Between the passes only a fingerprint and a few counters are kept for each case, and the ids until they are
 //! announced, so memory does not follow the size of the reports.
 
-use super::identity;
 use super::reports::Report;
 use crate::driver::CaseFilter;
 use crate::driver::telling::Telling;
-use crate::parse::{ReportCase, Severity};
+use crate::parse::{ReportCase, Severity, identity};
 use shared::domain::case::{CaseId, CaseResult};
 use shared::domain::outcome::Outcome;
 use shared::domain::time::Timestamp;

@@ -1,0 +1,107 @@
+//! Prints how fast results are imported and what memory that takes: `cargo run --release -p embedded --example import_rate`.
+//!
+//! One JUnit report is made up while it is read, so that neither a disk nor a network is measured. Arguments: `read` or
+//! `import`, then the size in MiB. One line of JSON comes out.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a product")]
+
+use shared::domain::parse::Reader as _;
+use shared::domain::parse::junit::JunitReader;
+
+const MIB: usize = 1024 * 1024;
+/// What a socket hands over at a time.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// A report as it comes: classes of 20 tests, every 50th with output, every 1,000th failed.
+struct Report {
+    cases: u64,
+    rest: Vec<u8>,
+    left_bytes: usize,
+}
+
+impl Report {
+    fn new(size_bytes: usize) -> Self {
+        let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"bench\">\n<testsuite name=\"all\">\n";
+        Self { cases: 0, rest: head.into(), left_bytes: size_bytes }
+    }
+
+    fn piece(&mut self) -> Option<Vec<u8>> {
+        if self.left_bytes == 0 {
+            return None;
+        }
+        while self.rest.len() < PIECE_BYTES.min(self.left_bytes) {
+            self.case();
+        }
+        let mut piece: Vec<u8> = self.rest.drain(..PIECE_BYTES.min(self.rest.len())).collect();
+        self.left_bytes = self.left_bytes.saturating_sub(piece.len());
+        if self.left_bytes == 0 {
+            piece.append(&mut self.rest);
+            piece.extend_from_slice(b"</testsuite>\n</testsuites>\n");
+        }
+        Some(piece)
+    }
+
+    fn case(&mut self) {
+        let n = self.cases;
+        self.cases += 1;
+        let class = n / 20;
+        let open = format!(
+            "  <testcase classname=\"com.example.shop.module{}.Class{class}Test\" name=\"test_behaviour_{n}[case-{}]\" file=\"src/test/java/com/example/Class{class}Test.java\" line=\"{}\" time=\"0.{:03}\"",
+            class % 40,
+            n % 7,
+            n % 500 + 1,
+            n % 1000,
+        );
+        let text = match n {
+            _ if n % 1000 == 999 => format!(
+                "{open}>\n    <failure type=\"AssertionError\" message=\"expected &lt;{n}&gt; but was 0\"><![CDATA[{}]]></failure>\n  </testcase>\n",
+                "    at com.example.shop.Class.method(Class.java:42)\n".repeat(40),
+            ),
+            _ if n % 50 == 49 => format!(
+                "{open}>\n    <system-out>{}</system-out>\n  </testcase>\n",
+                "2026-01-01T00:00:00Z INFO com.example.Shop - did &amp; said something of interest\n"
+                    .repeat(50),
+            ),
+            _ => format!("{open}/>\n"),
+        };
+        self.rest.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn peak_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
+}
+
+/// Time this thread had a core, in seconds: other work on the machine does not count.
+fn busy() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
+}
+
+fn read(mib: usize) -> (u64, f64) {
+    let mut report = Report::new(mib * MIB);
+    let mut reader = JunitReader::default();
+    let (mut cases, mut spent) = (0, 0.0);
+    while let Some(piece) = report.piece() {
+        let begun = busy();
+        reader.push(&piece, &mut |_case| cases += 1);
+        spent += busy() - begun;
+    }
+    let read = reader.finish(&mut |_case| cases += 1);
+    assert!(read.fault().is_none() && read.cases == report.cases, "{read:?}");
+    (cases, spent)
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let what = arguments.next().unwrap_or_else(|| "read".to_owned());
+    let mib = arguments.next().map_or(200, |text| text.parse().unwrap());
+    let (cases, seconds) = read(mib);
+    let rate = f64::from(u32::try_from(mib).unwrap()) * 1.048_576 / seconds;
+    println!(
+        "{{\"what\":\"{what}\",\"mib\":{mib},\"cases\":{cases},\"mb_per_s\":{rate:.1},\"peak_mib\":{:.1}}}",
+        peak_mib()
+    );
+}
