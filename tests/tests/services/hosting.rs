@@ -203,7 +203,7 @@ fn after_a_restart_lost_runners_are_replaced_at_once_and_nothing_counts_twice() 
     runner.manifest(&[unit("a"), unit("b")]);
     let mut batch = runner.lease(None).unwrap();
     let leased = batch.entries[0].clone();
-    let half = crate::desk::cases(&leased.entry.unit, 2);
+    let half = cases(&leased.entry.unit, 2);
     let events = vec![
         crate::desk::started(&leased),
         crate::desk::announced(&leased, half.clone()),
