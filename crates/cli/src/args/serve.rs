@@ -21,8 +21,12 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     pub listen: String,
 
-    /// Folder for everything that is kept [default: $XDG_DATA_HOME/fleetest, else ~/.local/share/fleetest]
-    #[arg(long, value_name = "DIR")]
+    /// Folder for everything that is kept
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Folder for everything that is kept [default: $XDG_DATA_HOME/fleetest, else ~/.local/share/fleetest]"
+    )]
     pub data: Option<PathBuf>,
 
     /// Tests that run at the same time, over all runs [default: number of cores]

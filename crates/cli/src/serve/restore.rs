@@ -76,8 +76,7 @@ fn unpack(source: impl Read, into: &Path) -> Result<u64, Refused> {
     let mut entries = archive.entries().map_err(Refused::Unreadable)?;
     let first = entries.next().and_then(Result::ok).ok_or(Refused::NoBackup)?;
     check_about(first)?;
-    let mut files = 0;
-    for entry in entries {
+    for (files, entry) in (0_u64..).zip(entries) {
         let mut entry = entry.map_err(Refused::Unreadable)?;
         let path = place_of(&entry)?;
         if path == Path::new(END) {
@@ -89,7 +88,6 @@ fn unpack(source: impl Read, into: &Path) -> Result<u64, Refused> {
             return Ok(files);
         }
         write(&mut entry, &into.join(&path))?;
-        files += 1;
     }
     Err(Refused::CutOff)
 }

@@ -305,7 +305,8 @@ fn slots_are_counted_where_there_is_a_number_of_them() {
         assert!(launch(5, Some(64)), "more than there are is all");
         assert!(!launch(6, Some(1)));
         stage.launcher.kill_all(PATIENCE);
-        fs::remove_file(stage.folder.path().join("slots")).unwrap();
+        // Those that were killed may have got so far, or not.
+        fs::remove_file(stage.folder.path().join("slots")).ok();
         assert!(launch(7, None), "no number is all");
         assert_eq!(stage.written("slots"), "4");
         assert!(!launch(8, Some(1)));

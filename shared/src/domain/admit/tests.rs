@@ -1,3 +1,5 @@
+//! The order by example, and what must hold for any runs and any number of slots.
+
 use super::*;
 use proptest::prelude::*;
 
