@@ -77,7 +77,8 @@ impl Services {
     async fn plan_spec(&self, next: &mut Run, spec: &RunSpec) -> ServiceResult<()> {
         let id = next.id;
         next.origin.learn(spec);
-        next.deadline = self.run_deadline(next.queued_at, spec);
+        // A run that was parked was given its time again when it was approved.
+        next.deadline = next.deadline.max(self.run_deadline(next.queued_at, spec));
         match jobs(spec) {
             Ok(jobs) if jobs.is_empty() => {
                 let cause = Cause::new(CauseCode::NoTests, "no suite of the run has any of the chosen cases");

