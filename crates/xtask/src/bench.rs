@@ -3,6 +3,7 @@
 //! All peers of a suite are measured in one invocation, round by round in turn, so that a noisy machine is noisy
 //! for each of them; the median is reported. A run that did not end as the suite should is an error, not a number.
 
+pub(crate) mod import;
 mod memory;
 mod peers;
 mod section;

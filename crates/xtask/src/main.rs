@@ -75,6 +75,12 @@ enum Measure {
         #[arg(long)]
         no_memory: bool,
     },
+    /// Rate and memory of importing results.
+    Import {
+        /// Rounds per measurement; the median is reported.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
     /// Makespan beside its lower bound on recorded durations, replayed; runs nothing.
     Split,
 }
@@ -89,6 +95,7 @@ fn main() -> ExitCode {
         Task::Bench { what: Measure::Run { only, rounds, binary, no_memory } } => {
             bench::command(&only, rounds, binary, no_memory)
         }
+        Task::Bench { what: Measure::Import { rounds } } => bench::import::command(rounds),
         Task::Bench { what: Measure::Split } => bench::split::command(),
     };
     match outcome {

@@ -10,7 +10,6 @@ use shared::domain::access::{Role, Scope};
 use shared::domain::id::RunId;
 use shared::domain::outcome::Outcome;
 use shared::domain::report::FlakyKind;
-use shared::ports::Blobs as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
