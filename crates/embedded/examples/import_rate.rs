@@ -1,12 +1,32 @@
 //! Prints how fast results are imported and what memory that takes: `cargo run --release -p embedded --example import_rate`.
 //!
-//! One JUnit report is made up while it is read, so that neither a disk nor a network is measured. Arguments: `read` or
-//! `import`, then the size in MiB. One line of JSON comes out.
+//! One JUnit report is made up while it is read, so that neither a disk nor a network is measured. Arguments: `read`,
+//! `store` or `import`, then the size in MiB. One line of JSON comes out.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a product")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a measurement, not a product"
+)]
 
+use embedded::files::FileBlobs;
+use embedded::sqlite::SqliteStore;
+use embedded::system::{OsIds, SystemClock};
+use shared::domain::id::ProjectId;
 use shared::domain::parse::Reader as _;
 use shared::domain::parse::junit::JunitReader;
+use shared::domain::shard::Clocks;
+use shared::domain::verdict::Verdict;
+use shared::ports::forge::NoForge;
+use shared::ports::Unobserved;
+use shared::service::import::{Import, ImportOrder};
+use shared::service::token::TokenKey;
+use shared::service::{Services, Settings};
+use std::path::Path;
+use std::sync::Arc;
+use testkit::contract::block_on;
+use testkit::memory::{MemoryLauncher, MemoryQueue};
 
 const MIB: usize = 1024 * 1024;
 /// What a socket hands over at a time.
@@ -94,14 +114,79 @@ fn read(mib: usize) -> (u64, f64) {
     (cases, spent)
 }
 
+/// Time the whole process had cores, in seconds.
+fn process_busy() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    // User and system time in ticks, of which there are 100 in a second on every Linux.
+    fields[11..=12].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+}
+
+fn services(folder: &Path) -> Arc<Services> {
+    let clock = Arc::new(SystemClock::default());
+    Arc::new(Services {
+        store: Arc::new(
+            SqliteStore::open(&folder.join("state.db"), Arc::<SystemClock>::clone(&clock)).unwrap(),
+        ),
+        blobs: Arc::new(FileBlobs::open(folder.join("blobs")).unwrap()),
+        queue: Arc::new(MemoryQueue::new(Arc::<SystemClock>::clone(&clock) as _)),
+        launcher: Arc::new(MemoryLauncher::default()),
+        forge: Arc::new(NoForge),
+        clock,
+        ids: Arc::new(OsIds),
+        observer: Arc::new(Unobserved),
+        settings: Settings {
+            clocks: Clocks::default(),
+            token_key: TokenKey::new("k".repeat(64)),
+            max_shards: 1,
+            batch_overhead_ms: 1,
+            slots: None,
+            version: "0".to_owned(),
+            keep_history: true,
+        },
+    })
+}
+
+/// From the first byte to the last result stored, or to the run with its verdict and its reports, on the embedded
+/// adapters.
+fn import(mib: usize, whole: bool) -> (u64, f64) {
+    let folder = tempfile::tempdir().unwrap();
+    let services = services(folder.path());
+    let mut report = Report::new(mib * MIB);
+    let order = ImportOrder { project: ProjectId("bench".to_owned()), ..ImportOrder::default() };
+    let mut import = Import::begin(&services, order);
+    let (begun, mut made) = (process_busy(), 0.0);
+    loop {
+        let before = busy();
+        let piece = report.piece();
+        made += busy() - before;
+        let Some(piece) = piece else { break };
+        block_on(import.push(&piece)).unwrap();
+    }
+    if !whole {
+        let spent = process_busy() - begun - made;
+        block_on(import.abandon());
+        return (report.cases, spent);
+    }
+    let imported = block_on(import.finish()).unwrap();
+    let spent = process_busy() - begun - made;
+    assert_eq!(imported.not_accepted, Vec::new());
+    let verdict = imported.run.value.judgement.map(|judgement| judgement.verdict);
+    assert_eq!((imported.accepted, verdict), (report.cases, Some(Verdict::Failed)));
+    (imported.accepted, spent)
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next().unwrap_or_else(|| "read".to_owned());
     let mib = arguments.next().map_or(200, |text| text.parse().unwrap());
-    let (cases, seconds) = read(mib);
+    let (cases, seconds) = match what.as_str() {
+        "read" => read(mib),
+        other => import(mib, other == "import"),
+    };
     let rate = f64::from(u32::try_from(mib).unwrap()) * 1.048_576 / seconds;
+    let peak = peak_mib();
     println!(
-        "{{\"what\":\"{what}\",\"mib\":{mib},\"cases\":{cases},\"mb_per_s\":{rate:.1},\"peak_mib\":{:.1}}}",
-        peak_mib()
+        "{{\"what\":\"{what}\",\"mib\":{mib},\"cases\":{cases},\"mb_per_s\":{rate:.1},\"peak_mib\":{peak:.1}}}"
     );
 }

@@ -87,6 +87,12 @@ enum Measure {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Rate and memory of importing results.
+    Import {
+        /// Rounds per measurement; the median is reported.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
     /// Makespan beside its lower bound on recorded durations, replayed; runs nothing.
     Split,
 }
@@ -104,6 +110,7 @@ fn main() -> ExitCode {
         Task::Bench { what: Measure::Api { binary, no_page, arguments } } => {
             bench::api::command(binary, &arguments, !no_page)
         }
+        Task::Bench { what: Measure::Import { rounds } } => bench::import::command(rounds),
         Task::Bench { what: Measure::Split } => bench::split::command(),
     };
     match outcome {

@@ -129,6 +129,7 @@ mod tests {
         }
     }
     use crate::domain::id::{JobNo, RunId};
+    use proptest::prelude::*;
 
     #[test]
     fn tokens_name_their_holder_and_cannot_be_bent() {
@@ -141,5 +142,21 @@ mod tests {
         assert!(TokenKey::new("other".repeat(9)).read_session(&token).is_err());
         assert!(key.read_session("").is_err());
         assert!(!format!("{key:?}").contains('k'.to_string().repeat(8).as_str()));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_else_is_unsealed(noise in "\\PC{0,60}|[0-9a-f]{0,40}\\.[0-9a-f]{0,70}", place in 0usize..200, byte in any::<u8>()) {
+            let key = TokenKey::new("k".repeat(64));
+            prop_assert_eq!(key.unseal("cursor runs", &noise), None);
+            let sealed = key.seal("cursor runs", &noise);
+            let mut bent = sealed.clone().into_bytes();
+            let place = place % bent.len();
+            bent[place] = byte;
+            if let Ok(bent) = String::from_utf8(bent) {
+                let same = bent.eq_ignore_ascii_case(&sealed);
+                prop_assert!(same || key.unseal("cursor runs", &bent).is_none(), "{}", bent);
+            }
+        }
     }
 }

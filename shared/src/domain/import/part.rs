@@ -180,8 +180,8 @@ impl Part {
         let mut first_again = None;
         for ((attempt, unit), results) in rounds {
             let index = self.queue.len;
-            let entry = entry(unit, attempt, &results);
-            events.extend(self.entry(&mut lease, LeasedEntry { index, entry: entry.clone() }, results));
+            let entry = entry(&unit, attempt, &results);
+            events.extend(self.entry(&mut lease, &LeasedEntry { index, entry: entry.clone() }, results));
             if attempt > 1 {
                 first_again.get_or_insert(index);
                 again.push(entry);
@@ -212,7 +212,7 @@ impl Part {
     }
 
     /// An entry that was begun and finished: what is remembered of it, and what its slot would have said.
-    fn entry(&mut self, lease: &mut Lease, leased: LeasedEntry, results: Vec<CaseResult>) -> Vec<UnitEvent> {
+    fn entry(&mut self, lease: &mut Lease, leased: &LeasedEntry, results: Vec<CaseResult>) -> Vec<UnitEvent> {
         self.queue.len += 1;
         self.queue.closed += 1;
         let entry = leased.index;
@@ -225,7 +225,7 @@ impl Part {
             resulted: count,
             started_at: Some(begun),
             finished_at: Some(ended),
-            ..Held::new(&leased)
+            ..Held::new(leased)
         });
         let cases = results.iter().map(|result| result.case.clone()).collect();
         let mut events = vec![
@@ -265,8 +265,8 @@ impl Part {
 }
 
 /// What the entry of some results was.
-fn entry(unit: String, attempt: u32, results: &[CaseResult]) -> Entry {
-    let mut entry = Entry::whole(&unit, 0);
+fn entry(unit: &str, attempt: u32, results: &[CaseResult]) -> Entry {
+    let mut entry = Entry::whole(unit, 0);
     if attempt > 1 {
         entry.selection = Selection::Only(results.iter().map(|result| result.case.clone()).collect());
         entry.attempt = attempt;

@@ -91,7 +91,7 @@ impl GoReader {
         match line {
             Line::Object(text) => match serde_json::from_slice::<Event>(text) {
                 Ok(event) if event.action.is_empty() => {
-                    self.report.fail((at, 1), "an event without `Action`")
+                    self.report.fail((at, 1), "an event without `Action`");
                 }
                 Ok(event) => self.event(at, event),
                 Err(error) => self.report.fail((at, 1), format!("no event: {error}")),
@@ -178,12 +178,11 @@ impl GoReader {
             Package::default()
         });
         package.failed |= outcome.is_failure();
-        let output = package.open.remove(test).map(|output| {
-            self.open = self.open.saturating_sub(1);
-            self.held_bytes = self.held_bytes.saturating_sub(output.len());
-            output
-        });
-        let output = clean_owned(output.unwrap_or_default());
+        let held = package.open.remove(test);
+        self.open = self.open.saturating_sub(usize::from(held.is_some()));
+        let output = held.unwrap_or_default();
+        self.held_bytes = self.held_bytes.saturating_sub(output.len());
+        let output = clean_owned(output);
         let mut case = named(&event.package, test);
         case.duration_us = event.elapsed.and_then(micros);
         case.outcome = outcome;
@@ -200,7 +199,7 @@ impl GoReader {
     fn close(&mut self, event: &Event) {
         let Some(mut package) = self.packages.remove(&event.package) else {
             if event.action == "fail" {
-                self.broken_package(event, String::new());
+                self.broken_package(event, "");
             }
             return;
         };
@@ -217,14 +216,14 @@ impl GoReader {
             self.give(case);
         }
         if event.action == "fail" && !package.failed {
-            self.broken_package(event, package.output);
+            self.broken_package(event, &package.output);
         }
     }
 
     /// A package that failed although none of its tests did: it did not build, or broke outside them.
-    fn broken_package(&mut self, event: &Event, output: String) {
+    fn broken_package(&mut self, event: &Event, output: &str) {
         let built = self.builds.iter().find(|(path, _)| path.split(' ').next() == Some(&event.package));
-        let detail = built.map_or(output.as_str(), |(_, said)| said.as_str());
+        let detail = built.map_or(output, |(_, said)| said.as_str());
         let mut case = named(&event.package, "(package)");
         case.outcome = Outcome::Errored;
         case.failure = Some(failure("package", clean(detail.trim_end().as_bytes())));

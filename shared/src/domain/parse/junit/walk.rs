@@ -191,7 +191,7 @@ impl Walk {
         let name = name.as_deref().map_or("(unnamed)", str::trim);
         let mut built = ReportCase::passed("", name);
         built.class = class.map(short).unwrap_or_default();
-        built.suite = suites().last().map(|suite| suite.name.clone()).unwrap_or_default();
+        built.suite = suites().next_back().map(|suite| suite.name.clone()).unwrap_or_default();
         built.id = attributes.text("id").map(short);
         built.file = attributes.text("file").or_else(|| attributes.text("filepath")).map(short);
         if built.file.is_none() {

@@ -13,7 +13,7 @@ fn parse(bytes: &[u8]) -> (Vec<ReportCase>, ParseReport) {
 
 #[test]
 fn every_dialect() {
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/reports/junit");
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/reports/junit");
     let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 20);
@@ -103,7 +103,7 @@ proptest! {
 
     #[test]
     fn a_cut_file_keeps_its_good_part_and_is_a_fault(at in 0usize..1000) {
-        let whole: &[u8] = include_bytes!("../../../tests/fixtures/reports/junit/surefire_reruns.xml");
+        let whole: &[u8] = include_bytes!("../../fixtures/reports/junit/surefire_reruns.xml");
         let whole = whole.trim_ascii();
         let (all, _) = parse(whole);
         let at = at.min(whole.len() - 1);

@@ -18,7 +18,7 @@ pub(crate) fn read(bytes: &[u8], piece: usize) -> (Vec<ReportCase>, ParseReport,
 
 /// Every file of the corpus with its folder, in order.
 pub(crate) fn corpus() -> Vec<(String, Vec<u8>)> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/reports");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/reports");
     let mut files = Vec::new();
     for folder in std::fs::read_dir(root).unwrap() {
         for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
