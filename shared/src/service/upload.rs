@@ -210,7 +210,7 @@ impl Services {
     pub async fn receive_source(&self, token: &str) -> Result<Receiving, ReceiveError> {
         let claim = self.settings.token_key.unseal(PURPOSE, token).ok_or(ServiceError::BadToken)?;
         let (project, id) = claim.split_once('\n').ok_or(ServiceError::BadToken)?;
-        let id: SourceId = id.parse().map_err(|_| ServiceError::BadToken)?;
+        let id: SourceId = id.parse().ok().ok_or(ServiceError::BadToken)?;
         let upload = self.upload(&ProjectId(project.to_owned()), id).await?.ok_or(ServiceError::BadToken)?;
         if upload.value.archive.is_some() {
             return Err(ReceiveError::Filled);

@@ -54,15 +54,17 @@ fn end_of(mut child: Child, group: Pid, limit: Duration) -> io::Result<(ExitStat
     let (sender, receiver) = channel();
     let waiting = std::thread::spawn(move || {
         let status = child.wait();
-        let _ = sender.send(());
+        // Nobody listens any more once the limit was reached.
+        sender.send(()).ok();
         status
     });
     let timed_out = receiver.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
     if timed_out {
         // The command may have ended this instant; its group is then empty or gone.
-        let _ = killpg(group, Signal::SIGKILL);
+        killpg(group, Signal::SIGKILL).ok();
     }
-    let status = waiting.join().map_err(|_| io::Error::other("the thread that waited for git ended"))??;
+    let status =
+        waiting.join().unwrap_or_else(|_| Err(io::Error::other("the thread that waited for git ended")))?;
     Ok((status, timed_out))
 }
 

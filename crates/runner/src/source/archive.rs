@@ -146,12 +146,12 @@ pub(super) fn unpack(
         if archive.gzip { Box::new(MultiGzDecoder::new(packed)) } else { Box::new(packed) };
     let metered = Metered { inner: stream, left: limit_bytes };
     let unpacked = tree.fill(&mut tar::Archive::new(metered)).and_then(|()| tree.make_links());
-    unpacked.map_err(|error| match error {
-        ArchiveError::Unreadable(source) if source.kind() == ErrorKind::FileTooLarge => {
-            ArchiveError::TooLarge { limit_bytes }
+    match &unpacked {
+        Err(ArchiveError::Unreadable(source)) if source.kind() == ErrorKind::FileTooLarge => {
+            Err(ArchiveError::TooLarge { limit_bytes })
         }
-        other => other,
-    })
+        Ok(()) | Err(_) => unpacked,
+    }
 }
 
 fn unwritable(path: &Path, source: io::Error) -> ArchiveError {

@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind, Read, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use tar::{EntryType, Header, PaxExtensions};
+use tar::{Header, PaxExtensions};
 
 /// Largest header of names and attributes.
 const NAMES_LIMIT_BYTES: u64 = 64 * 1024;
@@ -57,19 +57,21 @@ impl Tree {
         for entry in archive.entries().map_err(ArchiveError::Unreadable)?.raw(true) {
             let mut entry = entry.map_err(ArchiveError::Unreadable)?;
             let header = entry.header().clone();
-            match header.entry_type() {
-                EntryType::GNULongName => names.path = Some(long_name(&header, &mut entry)?),
-                EntryType::GNULongLink => names.target = Some(long_name(&header, &mut entry)?),
-                EntryType::XHeader => extended(&header, &mut entry, &mut names)?,
+            let kind = header.entry_type();
+            if kind.is_gnu_longname() {
+                names.path = Some(long_name(&header, &mut entry)?);
+            } else if kind.is_gnu_longlink() {
+                names.target = Some(long_name(&header, &mut entry)?);
+            } else if kind.is_pax_local_extensions() {
+                extended(&header, &mut entry, &mut names)?;
+            } else if kind.is_pax_global_extensions() {
                 // What it says is meant for every entry; `git archive` writes the commit's id there.
-                EntryType::XGlobalHeader => drop(small(&header, &mut entry)?),
-                kind => {
-                    let names = std::mem::take(&mut names);
-                    let path = names.path.unwrap_or_else(|| header.path_bytes().into_owned());
-                    let target =
-                        names.target.or_else(|| header.link_name_bytes().map(|name| name.into_owned()));
-                    self.take(kind, &path, target.unwrap_or_default(), (&header, &mut entry))?;
-                }
+                drop(small(&header, &mut entry)?);
+            } else {
+                let names = std::mem::take(&mut names);
+                let path = names.path.unwrap_or_else(|| header.path_bytes().into_owned());
+                let target = names.target.or_else(|| header.link_name_bytes().map(|name| name.into_owned()));
+                self.take(&path, target.unwrap_or_default(), &header, &mut entry)?;
             }
         }
         Ok(())
@@ -77,39 +79,37 @@ impl Tree {
 
     fn take(
         &mut self,
-        kind: EntryType,
         path: &[u8],
         target: Vec<u8>,
-        (header, content): (&Header, &mut impl Read),
+        header: &Header,
+        content: &mut impl Read,
     ) -> Result<(), ArchiveError> {
         let refuse = |reason| ArchiveError::Entry { path: printable(path), reason };
-        let parts = parts(path).map_err(refuse)?;
-        if kind == EntryType::Directory {
+        let (kind, parts) = (header.entry_type(), parts(path).map_err(refuse)?);
+        if kind.is_dir() {
             return self.folder(&parts).map_err(|trouble| trouble.at(path));
         }
         if parts.is_empty() {
             return Err(refuse("is the root and no folder"));
         }
-        let place = match kind {
-            EntryType::Regular | EntryType::Continuous | EntryType::Link => Place::File,
-            EntryType::Symlink => Place::Link,
-            _ => return Err(refuse("is neither a file nor a folder nor a link")),
-        };
-        let at = self.claim(&parts, place).map_err(|trouble| trouble.at(path))?;
-        match kind {
-            EntryType::Symlink => {
-                check_target(&parts, &target).map_err(refuse)?;
-                self.links.push((parts, target));
-                Ok(())
-            }
-            EntryType::Link => {
-                let original = self::parts(&target).map_err(|_| refuse("is a hard link to outside"))?;
-                if self.places.get(&original) != Some(&Place::File) || original == parts {
-                    return Err(refuse("is a hard link to something that is no file before it"));
-                }
-                fs::hard_link(self.path(&original), &at).map_err(|error| unwritable(&at, error))
-            }
-            _ => write(&at, header, content),
+        if kind.is_symlink() {
+            check_target(&parts, &target).map_err(refuse)?;
+            self.claim(&parts, Place::Link).map_err(|trouble| trouble.at(path))?;
+            self.links.push((parts, target));
+            Ok(())
+        } else if kind.is_hard_link() {
+            let original = self::parts(&target)
+                .ok()
+                .filter(|original| self.places.get(original) == Some(&Place::File) && *original != parts);
+            let original =
+                original.ok_or_else(|| refuse("is a hard link to something that is no file before it"))?;
+            let at = self.claim(&parts, Place::File).map_err(|trouble| trouble.at(path))?;
+            fs::hard_link(self.path(&original), &at).map_err(|error| unwritable(&at, error))
+        } else if kind.is_file() || kind.is_contiguous() {
+            let at = self.claim(&parts, Place::File).map_err(|trouble| trouble.at(path))?;
+            write(&at, header, content)
+        } else {
+            Err(refuse("is neither a file nor a folder nor a link"))
         }
     }
 

@@ -1,8 +1,7 @@
 //! Builds cases from the elements of a report.
 
 use super::super::{Each, ParseReport, ReportCase, append_capped, first_line};
-use super::DEPTH_LIMIT;
-use super::attributes::{Attributes, local};
+use super::{DEPTH_LIMIT, attributes::Attributes, attributes::local};
 use crate::domain::case::{Failure, TEXT_LIMIT_BYTES};
 use crate::domain::outcome::Outcome;
 use crate::domain::sanitise::{clean_owned, cut_text};
@@ -383,10 +382,8 @@ fn suite(attributes: &Attributes<'_>) -> Suite {
 }
 
 fn failure(kind: String, message: Option<String>, detail: String) -> Failure {
-    let message = message.unwrap_or_else(|| match first_line(&detail) {
-        line if line.is_empty() => "no message".to_owned(),
-        line => line,
-    });
+    let first = || Some(first_line(&detail)).filter(|line| !line.is_empty());
+    let message = message.or_else(first).unwrap_or_else(|| "no message".to_owned());
     Failure { kind, message, detail }
 }
 
