@@ -24,7 +24,7 @@ pub(crate) struct Instance<'a> {
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
-    key: String,
+    pub(crate) key: String,
     agent: ureq::Agent,
     pub(crate) stdout: PathBuf,
     pub(crate) stderr: PathBuf,

@@ -171,7 +171,10 @@ fn asked_twice_it_ends_at_once() {
     let server = instance.start();
     // A connection whose request never ends would be waited for.
     let mut open = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
-    open.write_all(b"POST /v1/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{").unwrap();
+    let key = &server.key;
+    let head = format!("POST /v1/projects HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n");
+    let body = "content-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    open.write_all(format!("{head}{body}").as_bytes()).unwrap();
     let pid = Pid::from_raw(server.pid().cast_signed());
     assert!(eventually(Duration::from_secs(30), || server.try_call("GET", "/v1/projects", None).is_some()));
     kill(pid, Signal::SIGTERM).unwrap();

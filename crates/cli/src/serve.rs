@@ -110,14 +110,11 @@ async fn run(args: &ServeArgs, place: Arc<Place>, log: &Log, stop: &StopFlag) ->
     let notices = notices(&services, args.allow_private_notifications, address)?;
     let host = Host::start(ground, notices, place, log);
     let router = router(&services, args.rate_limit);
-    let public = door::serve(listener, router, Patience::default(), stop.clone());
-    tokio::pin!(public);
-    tokio::select! {
-        () = stop.raised() => {}
-        () = &mut public => {}
-    }
+    let public = tokio::spawn(door::serve(listener, router, Patience::default(), stop.clone()));
+    stop.raised().await;
     log.say("stopping: open requests are answered, runners give their work back (once more to end at once)");
-    let ((), left) = tokio::join!(public, host.stop(LAST_WORDS));
+    let (closed, left) = tokio::join!(public, host.stop(LAST_WORDS));
+    closed?;
     log.say(&format!("stopped; unfinished runs that the next start goes on with: {left}"));
     Ok(())
 }

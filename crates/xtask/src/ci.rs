@@ -64,7 +64,7 @@ fn slow_steps(steps: &mut Steps, runner: &TestRunner, python: &Path) -> Result<(
 
 fn tests(runner: &TestRunner, python: &Path) -> Result<()> {
     let mut command = runner.command();
-    command.args(["--workspace", "--all-targets", "--locked"]);
+    command.args(["--workspace", "--locked"]);
     if runner.is_nextest() {
         // The closing summary line is what pipelines read; keep it whatever the user's configuration says.
         command.args(["--no-fail-fast", "--final-status-level", "slow"]);

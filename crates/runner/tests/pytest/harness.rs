@@ -101,10 +101,11 @@ impl Job {
                 .collect();
             workers.into_iter().try_for_each(|worker| worker.join().expect("a slot thread panicked"))
         })?;
+        let notes = driver.notes();
         drop(driver);
         let events = events.into_inner().expect("no panic");
         check_order(&events);
-        Ok(Outcomes { units: units.into_iter().map(|unit| unit.key).collect(), events })
+        Ok(Outcomes { units: units.into_iter().map(|unit| unit.key).collect(), notes, events })
     }
 }
 
@@ -131,6 +132,8 @@ impl Sink for Kept {
 /// What a run came to.
 pub struct Outcomes {
     pub units: Vec<String>,
+    /// What the driver says people should know.
+    pub notes: Vec<String>,
     pub events: Vec<UnitEvent>,
 }
 

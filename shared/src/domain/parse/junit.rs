@@ -6,6 +6,7 @@
 //! cut off is never handed out.
 
 mod attributes;
+mod case;
 mod decode;
 mod lexer;
 mod walk;

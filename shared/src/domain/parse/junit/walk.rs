@@ -1,14 +1,14 @@
 //! Builds cases from the elements of a report.
 
 use super::super::{Each, ParseReport, ReportCase, append_capped, first_line};
-use super::{DEPTH_LIMIT, attributes::Attributes, attributes::local};
-use crate::domain::case::{Failure, TEXT_LIMIT_BYTES};
+use super::DEPTH_LIMIT;
+use super::attributes::{Attributes, local};
+use super::case::{Case, Kind, Part, declared};
+use crate::domain::case::TEXT_LIMIT_BYTES;
 use crate::domain::outcome::Outcome;
 use crate::domain::sanitise::{clean_owned, cut_text};
 use std::borrow::Cow;
 
-/// Most earlier attempts that are kept of one case.
-const EARLIER_LIMIT: usize = 16;
 /// Longest name, class, id or path of a case: it becomes part of keys and ids.
 const NAME_LIMIT_BYTES: usize = 1024;
 const NOT_JUNIT: &str = "this is no JUnit report: it has no `<testsuites>`, `<testsuite>` or `<testcase>`";
@@ -38,31 +38,6 @@ struct Suite {
     /// Cases right in it.
     own: u64,
     has_suites: bool,
-}
-
-#[derive(Debug)]
-struct Case {
-    built: ReportCase,
-    declared: Option<Outcome>,
-    skipped: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Failure,
-    Error,
-    Skipped,
-    Earlier,
-    StackTrace,
-    Output,
-}
-
-#[derive(Debug)]
-struct Part {
-    kind: Kind,
-    tag: String,
-    message: Option<String>,
-    text: String,
 }
 
 /// The state of reading one file.
@@ -294,74 +269,6 @@ impl Suite {
     }
 }
 
-impl Case {
-    fn take(&mut self, part: Part) {
-        let mut text = part.text;
-        text.truncate(text.trim_end().len());
-        let text = clean_owned(text);
-        let message = part.message.map(clean_owned);
-        match part.kind {
-            Kind::Skipped => {
-                self.skipped = true;
-                self.built.reason =
-                    message.or_else(|| Some(first_line(&text)).filter(|line| !line.is_empty()));
-            }
-            Kind::Output => {
-                if !self.built.output.is_empty() && !text.is_empty() {
-                    append_capped(&mut self.built.output, "\n", TEXT_LIMIT_BYTES);
-                }
-                append_capped(&mut self.built.output, &text, TEXT_LIMIT_BYTES);
-            }
-            Kind::Earlier if self.built.earlier.len() < EARLIER_LIMIT => {
-                self.built.earlier.push(failure(part.tag, message, text));
-            }
-            Kind::Failure | Kind::Error => {
-                let outcome = if part.kind == Kind::Error { Outcome::Errored } else { Outcome::Failed };
-                self.fail(outcome, failure(part.tag, message, text));
-            }
-            Kind::Earlier | Kind::StackTrace => {}
-        }
-    }
-
-    /// The first failure names the case; further ones are added to its detail.
-    fn fail(&mut self, outcome: Outcome, failure: Failure) {
-        match &mut self.built.failure {
-            None => {
-                self.built.outcome = outcome;
-                self.built.failure = Some(failure);
-            }
-            Some(first) => {
-                let more = format!("\n\n{}: {}\n{}", failure.kind, failure.message, failure.detail);
-                append_capped(&mut first.detail, &more, TEXT_LIMIT_BYTES);
-            }
-        }
-    }
-
-    fn finish(mut self) -> ReportCase {
-        let unexplained = || Failure {
-            kind: "status".to_owned(),
-            message: "the report says so without a reason".to_owned(),
-            detail: String::new(),
-        };
-        if self.built.failure.is_none() {
-            match self.declared {
-                Some(outcome) if outcome.is_failure() => self.fail(outcome, unexplained()),
-                Some(Outcome::Skipped) => {
-                    self.skipped = true;
-                    self.built.reason.get_or_insert_with(|| "not run".to_owned());
-                }
-                _ => {}
-            }
-        }
-        if self.built.failure.is_some() {
-            self.built.reason = None;
-        } else if self.skipped {
-            self.built.outcome = Outcome::Skipped;
-        }
-        self.built
-    }
-}
-
 /// A name, path or id in a length that fits keys.
 fn short(text: Cow<'_, str>) -> String {
     let text = clean_owned(text.into_owned());
@@ -378,23 +285,5 @@ fn suite(attributes: &Attributes<'_>) -> Suite {
         declared_bad: sum(&["failures", "errors"]),
         declared_skipped: sum(&["skipped", "skips", "disabled", "ignored"]),
         ..Suite::default()
-    }
-}
-
-fn failure(kind: String, message: Option<String>, detail: String) -> Failure {
-    let first = || Some(first_line(&detail)).filter(|line| !line.is_empty());
-    let message = message.or_else(first).unwrap_or_else(|| "no message".to_owned());
-    Failure { kind, message, detail }
-}
-
-/// What a `status` or `result` attribute says, where it is more than "ran".
-fn declared(word: &str) -> Option<Outcome> {
-    match word.trim().to_ascii_lowercase().as_str() {
-        "notrun" | "not_run" | "suppressed" | "skipped" | "disabled" | "ignored" | "pending" => {
-            Some(Outcome::Skipped)
-        }
-        "failed" | "fail" | "failure" => Some(Outcome::Failed),
-        "error" | "errored" | "broken" => Some(Outcome::Errored),
-        _ => None,
     }
 }
