@@ -23,6 +23,7 @@ mod processes;
 mod repository;
 mod selection;
 mod serve;
+mod settings;
 mod stage;
 mod table;
 mod whole;

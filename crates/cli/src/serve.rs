@@ -11,6 +11,7 @@ mod log;
 mod pace;
 mod place;
 mod restore;
+mod settings;
 
 pub use backup::backup;
 pub use restore::restore;
@@ -32,6 +33,7 @@ use notify::guard::Allow;
 use notify::sender::Sender;
 use pace::Patience;
 use place::Place;
+use settings::ServeSettings;
 use shared::domain::access::{Role, Scope};
 use shared::domain::audit::Actor;
 use shared::domain::shard::Clocks;
@@ -56,11 +58,15 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The folder or the address cannot be used.
 pub fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<Exit> {
     let log = Log::new(ink(args.color, config), wall_clock);
+    let wishes = match &args.config {
+        Some(path) => ServeSettings::read(&config.here.join(path))?,
+        None => ServeSettings::default(),
+    };
     let place = Arc::new(Place::open(&folder(args.data.as_deref(), config))?);
     let stop = StopFlag::default();
     interrupt::listen(stop.clone(), || {})?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(args, place, &log, &stop))?;
+    runtime.block_on(run(args, wishes, place, &log, &stop))?;
     // What still blocks then has nothing more to say.
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(Exit::Passed)
@@ -71,7 +77,13 @@ fn folder(named: Option<&Path>, config: &Config) -> PathBuf {
     named.map_or_else(|| place::default_dir(config), |dir| config.here.join(dir))
 }
 
-async fn run(args: &ServeArgs, place: Arc<Place>, log: &Log, stop: &StopFlag) -> anyhow::Result<()> {
+async fn run(
+    args: &ServeArgs,
+    mut wishes: ServeSettings,
+    place: Arc<Place>,
+    log: &Log,
+    stop: &StopFlag,
+) -> anyhow::Result<()> {
     let listener = TcpListener::bind(&args.listen).await.map_err(|error| {
         Problem::could_not_run(format!("cannot listen on `{}`", args.listen))
             .hint("name another address with `--listen`, as in `--listen 127.0.0.1:8001`")
@@ -103,13 +115,14 @@ async fn run(args: &ServeArgs, place: Arc<Place>, log: &Log, stop: &StopFlag) ->
     .map_err(|error| explain(error.into()))?;
     let services = Arc::clone(&ground.services);
     let lost = services.resume().await.map_err(explain)?;
-    first_key(&services, args.new_admin_key, address).await?;
+    let url = wishes.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    first_key(&services, args.new_admin_key, &url).await?;
     let private = http_api::link::router(Arc::clone(&services));
     tokio::spawn(async move { axum::serve(NoDelay(link), private).await });
     announce(args, &place, log, (address, slots, lost));
-    let notices = notices(&services, args.allow_private_notifications, address)?;
+    let notices = notices(&services, args.allow_private_notifications, &mut wishes, &url)?;
     let host = Host::start(ground, notices, place, log);
-    let router = router(&services, args.rate_limit);
+    let router = router(&services, args.rate_limit, wishes);
     let public = tokio::spawn(door::serve(listener, router, Patience::default(), stop.clone()));
     stop.raised().await;
     log.say("stopping: open requests are answered, runners give their work back (once more to end at once)");
@@ -131,20 +144,30 @@ fn forge(place: &Place, allow_local: bool) -> GitForge {
 }
 
 /// What tells people, through the one guarded way out.
-fn notices(services: &Arc<Services>, private: bool, address: SocketAddr) -> anyhow::Result<Notices> {
-    let allow = Allow { private, ..Allow::default() };
+fn notices(
+    services: &Arc<Services>,
+    private: bool,
+    wishes: &mut ServeSettings,
+    url: &str,
+) -> anyhow::Result<Notices> {
+    let hosts = std::mem::take(&mut wishes.allow_hosts);
+    let allow = Allow { private, hosts, ..Allow::default() };
     let outbound = Outbound::new(allow)
         .map_err(|error| Problem::could_not_run("notifications cannot be set up").because(error))?;
     Ok(Notices {
         services: Arc::clone(services),
-        notifier: Arc::new(Sender::new(outbound, None, None)),
-        run_link: Some(format!("http://{address}/v1/runs/")),
+        notifier: Arc::new(Sender::new(outbound, wishes.mailer.take(), wishes.github_app.take())),
+        run_link: Some(format!("{url}/v1/runs/")),
     })
 }
 
-fn router(services: &Arc<Services>, per_minute: u32) -> Router {
-    let rate = (per_minute > 0).then_some(RateLimit { per_minute, burst: per_minute });
-    let settings = ApiSettings { rate, ..ApiSettings::default() };
+fn router(services: &Arc<Services>, per_minute: u32, wishes: ServeSettings) -> Router {
+    let settings = ApiSettings {
+        rate: (per_minute > 0).then_some(RateLimit { per_minute, burst: per_minute }),
+        metrics_token: wishes.metrics_token,
+        oidc: wishes.oidc,
+        admins: wishes.admins,
+    };
     let api = http_api::api::router(Api::with_settings(Arc::clone(services), settings));
     api.merge(http_api::link::router(Arc::clone(services)))
 }
@@ -155,7 +178,7 @@ fn settings(place: &Place, slots: u32) -> Settings {
 }
 
 /// Makes and prints a key for the one who has just set the instance up, or asks for another one.
-async fn first_key(services: &Services, another: bool, address: SocketAddr) -> anyhow::Result<()> {
+async fn first_key(services: &Services, another: bool, url: &str) -> anyhow::Result<()> {
     let keys = services.keys(None, None, 1).await.map_err(explain)?;
     if !keys.items.is_empty() && !another {
         return Ok(());
@@ -174,7 +197,7 @@ async fn first_key(services: &Services, another: bool, address: SocketAddr) -> a
     writeln!(stdout, "{text}")?;
     writeln!(
         stdout,
-        "The admin key, shown this once. To use it: export FLEETEST_URL=http://{address} FLEETEST_TOKEN={text}"
+        "The admin key, shown this once. To use it: export FLEETEST_URL={url} FLEETEST_TOKEN={text}"
     )?;
     Ok(stdout.flush()?)
 }

@@ -29,6 +29,10 @@ pub struct ServeArgs {
     )]
     pub data: Option<PathBuf>,
 
+    /// Settings file (TOML): public address, mail relay, GitHub App, identity providers, token of /metrics
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// Tests that run at the same time, over all runs [default: number of cores]
     #[arg(long, value_name = "N")]
     pub slots: Option<NonZeroU32>,
