@@ -16,7 +16,15 @@ fn a_run_is_accepted_found_and_cancelled() {
     assert_eq!(front.get(&place).ok()["trigger"]["kind"], "request");
     front.desk.sweep();
     assert_eq!(front.get(&place).ok()["status"], "running");
+    front.desk.clock.advance_ms(1);
     front.post(&format!("{place}/cancel"), &json!({ "reason": "wrong branch" })).ok();
+    let told = front.get("/v1/projects/web/audit?limit=1").ok()["items"][0].clone();
+    assert_eq!(
+        (&told["action"], &told["subject"]),
+        (&json!("run.cancelled"), &accepted.body["id"]),
+        "{told}"
+    );
+    assert!(told["after"]["message"].as_str().unwrap().ends_with(": wrong branch"), "{told}");
     front.desk.sweep();
     front.desk.sweep();
     let over = front.get(&place).ok();

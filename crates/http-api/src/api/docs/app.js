@@ -15,6 +15,12 @@ function make(name, attributes, ...children) {
   return element;
 }
 
+// Words between backticks are code.
+function prose(text) {
+  const parts = String(text).split("`");
+  return parts.map((part, at) => (at % 2 && parts.length % 2 ? make("code", { text: part }) : part));
+}
+
 function resolve(value) {
   let found = value;
   for (let step = 0; found && found.$ref && step < 20; step++) {
@@ -73,7 +79,7 @@ function fields(schema) {
   const row = ([name, part]) => make("tr", {},
     make("td", {}, make("code", { text: name + (required.has(name) ? "" : "?") })),
     make("td", { text: typeOf(part) }),
-    make("td", { text: [part.description || resolve(part).description || "", limits(part)].filter(Boolean).join(" · ") }));
+    make("td", {}, ...prose([part.description || resolve(part).description || "", limits(part)].filter(Boolean).join(" · "))));
   return make("table", {}, make("tbody", {}, ...Object.entries(properties).map(row)));
 }
 
@@ -128,7 +134,7 @@ function trial(method, path, operation, parameters) {
   };
   const row = ([parameter, input]) => make("tr", {},
     make("td", {}, make("code", { text: parameter.name + (parameter.required ? "" : "?") }), make("span", { class: "sum", text: parameter.in })),
-    make("td", { text: [typeOf(parameter.schema), parameter.description || ""].filter(Boolean).join(" · ") }),
+    make("td", {}, ...prose([typeOf(parameter.schema), parameter.description || ""].filter(Boolean).join(" · "))),
     make("td", {}, input));
   return make("form", { onsubmit: (event) => { event.preventDefault(); go(); } },
     inputs.length ? make("table", {}, make("tbody", {}, ...inputs.map(row))) : null,
@@ -155,12 +161,12 @@ function show(method, path, operation) {
   const details = make("details", { id: operation.operationId }, make("summary", {},
     make("span", { class: "method " + method, text: method.toUpperCase() }),
     make("span", { class: "path", text: path }),
-    make("span", { class: "sum", text: operation.summary || "" })), inner);
+    make("span", { class: "sum" }, ...prose(operation.summary || ""))), inner);
   details.dataset.text = (method + " " + path + " " + (operation.summary || "")).toLowerCase();
   details.addEventListener("toggle", () => {
     if (!details.open || inner.childElementCount) return;
     inner.append(
-      operation.description ? make("p", { text: operation.description }) : make("span"),
+      make("p", {}, ...prose(operation.description || "")),
       trial(method, path, operation, parameters),
       make("h3", { text: "Answers" }), answers(operation));
   });
@@ -182,7 +188,7 @@ function list() {
   const schemas = Object.entries((api.components || {}).schemas || {});
   $("schemas").replaceChildren(...schemas.map(([name, schema]) => make("details", {},
     make("summary", { text: name }),
-    make("div", {}, make("p", { text: schema.description || "" }), fields(schema)))));
+    make("div", {}, make("p", {}, ...prose(schema.description || "")), fields(schema)))));
 }
 
 function find() {
@@ -215,7 +221,7 @@ async function start() {
     $("about").textContent = "The description cannot be read: " + error.message;
     return;
   }
-  $("about").textContent = api.info.description;
+  $("about").replaceChildren(...prose(api.info.description));
   list();
   $("find").addEventListener("input", find);
   $("who").addEventListener("click", who);

@@ -97,7 +97,8 @@ async fn cancel(
     let id = door.resource.0.value.id;
     let by = format!("cancelled by {}", door.actor.subject);
     let why = body.reason.map_or_else(|| by.clone(), |reason| format!("{by}: {}", order::short(&reason)));
-    door.services().cancel(id, Cause::new(CauseCode::CancelledByUser, why)).await?;
+    let cause = Cause::new(CauseCode::CancelledByUser, why);
+    door.services().cancel_as(&door.actor, id, cause).await?;
     let run = RunShown::from(door.services().run(id).await?.value);
     Ok((StatusCode::ACCEPTED, Json(run)).into_response())
 }
