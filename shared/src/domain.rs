@@ -6,6 +6,7 @@
 pub mod access;
 pub mod address;
 pub mod admit;
+pub mod artifact;
 pub mod audit;
 pub mod case;
 pub mod case_page;

@@ -8,6 +8,7 @@
 pub mod abandon;
 pub mod aggregate;
 pub mod approve;
+pub mod artifacts;
 pub mod audit;
 pub mod cancel;
 pub mod cases;

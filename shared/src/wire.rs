@@ -3,3 +3,4 @@
 //! `link` is the protocol between runner and coordinator. Nothing here has behaviour beyond its shape.
 
 pub mod link;
+pub mod percent;

@@ -11,6 +11,7 @@
 )]
 
 mod account;
+mod artifacts;
 mod chaos;
 mod configuration;
 mod exits;

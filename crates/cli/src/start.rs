@@ -84,7 +84,6 @@ pub fn run(args: &RunArgs, config: &Config) -> anyhow::Result<Exit> {
 fn not_heeded(suites: &[SuiteSpec]) -> Vec<String> {
     let unused = |suite: &SuiteSpec| {
         let keys = [
-            ("artifacts", !suite.artifacts.is_empty()),
             ("coverage", !suite.coverage.is_empty()),
             ("paths", !suite.paths.is_empty() && suite.framework != Framework::Pytest),
             ("args", !suite.args.is_empty() && suite.framework == Framework::Command),

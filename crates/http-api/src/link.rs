@@ -5,6 +5,7 @@
 mod turns;
 
 use crate::problem::LinkProblem;
+use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -13,12 +14,13 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use shared::domain::artifact::PIECE_BYTES;
 use shared::service::Services;
 use shared::service::token::Caller;
 use shared::wire::link::{
-    Ack, CHUNK_LIMIT_BYTES, FinishRequest, HeartbeatReply, HeartbeatRequest, LINK_PREFIX, LeaseReply,
-    LeaseRequest, LogReply, LogRequest, ManifestReply, ManifestRequest, ReleaseRequest, ResultsReply,
-    ResultsRequest, SessionReply, SessionRequest,
+    Ack, ArtifactPiece, ArtifactReply, CHUNK_LIMIT_BYTES, FinishRequest, HeartbeatReply, HeartbeatRequest,
+    LINK_PREFIX, LeaseReply, LeaseRequest, LogReply, LogRequest, ManifestReply, ManifestRequest,
+    ReleaseRequest, ResultsReply, ResultsRequest, SessionReply, SessionRequest,
 };
 use std::sync::Arc;
 use turns::Turns;
@@ -50,6 +52,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/finish", post(finish))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .route("/source", get(source))
+        .route("/artifact", put(artifact).layer(DefaultBodyLimit::max(PIECE_BYTES)))
         .route("/manifest", manifest)
         .with_state(Arc::new(Link { services, turns: Turns::default() }));
     Router::new().nest(LINK_PREFIX, calls)
@@ -139,6 +142,15 @@ async fn logs(
     Body(request): Body<LogRequest>,
 ) -> Reply<LogReply> {
     Ok(Json(link.services.append_log(&caller, &request).await?))
+}
+
+async fn artifact(
+    State(link): Shared,
+    Runner(caller): Runner,
+    Query(piece): Query<ArtifactPiece>,
+    bytes: Bytes,
+) -> Reply<ArtifactReply> {
+    Ok(Json(link.services.append_artifact(&caller, &piece, &bytes).await?))
 }
 
 async fn release(

@@ -6,7 +6,9 @@
 pub mod config;
 pub mod driver;
 pub mod exec;
+mod glob;
 pub mod heartbeat;
+mod keep;
 pub mod link;
 pub mod mask;
 pub mod outbox;

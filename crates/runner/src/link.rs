@@ -13,9 +13,11 @@ use backoff::Backoff;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::wire::link::{
-    Ack, FinishRequest, HeartbeatReply, HeartbeatRequest, LINK_PREFIX, LeaseReply, LogReply, LogRequest,
-    ManifestReply, ManifestRequest, ResultsReply, SessionReply, SessionRequest,
+    Ack, ArtifactPiece, ArtifactReply, FinishRequest, HeartbeatReply, HeartbeatRequest, LINK_PREFIX,
+    LeaseReply, LogReply, LogRequest, ManifestReply, ManifestRequest, ResultsReply, SessionReply,
+    SessionRequest,
 };
+use shared::wire::percent::encoded;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::http::{Method, Request};
@@ -191,6 +193,17 @@ impl Link {
     /// As every call.
     pub fn source(&self, offset: u64) -> Result<Vec<u8>, LinkError> {
         self.ask(&Method::GET, &format!("source?offset={offset}"), None, Patience::UntilLost)
+    }
+
+    /// Sends a piece of a file that is kept.
+    ///
+    /// # Errors
+    /// `Refused` if it cannot be kept; else as every call.
+    pub fn artifact(&self, piece: &ArtifactPiece, bytes: &[u8]) -> Result<ArtifactReply, LinkError> {
+        let path = encoded(&piece.path);
+        let name = format!("artifact?path={path}&offset={}&end={}", piece.offset, piece.end);
+        let answer = self.ask(&Method::PUT, &name, Some(bytes), Patience::UntilLost)?;
+        serde_json::from_slice(&answer).map_err(|error| LinkError::Refused(format!("`artifact`: {error}")))
     }
 
     fn call<Q: Serialize, R: DeserializeOwned>(

@@ -11,6 +11,7 @@ mod stages;
 use crate::config::RunnerConfig;
 use crate::driver::{Driver, DriverError, JobContext};
 use crate::heartbeat;
+use crate::keep::keep;
 use crate::link::{Link, LinkError, Patience};
 use crate::outbox::Outbox;
 use crate::outbox::clean::clean_cause;
@@ -20,7 +21,7 @@ use control::{Control, Phase, Stop};
 use guard::SignalWatch;
 use serde::Serialize;
 use shared::domain::filter::Filter;
-use shared::domain::spec::Framework;
+use shared::domain::spec::{Framework, Source};
 use shared::domain::unit::DiscoveredUnit;
 use shared::domain::verdict::{Cause, CauseCode};
 use shared::wire::link::{
@@ -184,9 +185,31 @@ impl Session {
             };
             let _all_ended = slots::run(&floor);
         }
+        if announced.is_ok() {
+            self.keep(&context.root);
+        }
         // A killer that stays behind would keep the driver, and what it runs, from ending.
         self.control.detach(ticket);
         announced
+    }
+
+    /// Sends the files that the suite wants kept. Where the tests ran in somebody's own directory, they lie there.
+    fn keep(&self, root: &Path) {
+        let globs = &self.grant.job.suite.artifacts;
+        let in_place = matches!(self.grant.source, Source::Directory { .. });
+        if globs.is_empty() || in_place || self.control.stopping() {
+            return;
+        }
+        self.control.enter(Phase::Keeping);
+        match keep(&self.link, &self.control, root, globs) {
+            Ok(kept) => {
+                let left_out = kept.left_out.iter().map(|line| format!("not kept: {line}\n"));
+                let text: String =
+                    [format!("{} files kept\n", kept.files)].into_iter().chain(left_out).collect();
+                self.outbox.log("runner", &text);
+            }
+            Err(error) => self.outbox.judge(&error),
+        }
     }
 
     /// Discovers and puts the manifest; an empty one is the coordinator's to judge.

@@ -16,6 +16,8 @@ use crate::ports::{Condition, Notice, PortError, Topic};
 
 /// How long a runner may take to end after its job is over (session tear-down, last logs), in milliseconds.
 const RETIRE_MS: u64 = 30_000;
+/// The same where the runner has files to send.
+const KEEPING_MS: u64 = 15 * 60_000;
 
 impl Services {
     /// Moves every job of the run as far as it can go, and closes the run when all are over.
@@ -128,7 +130,9 @@ impl Services {
     /// stopped, and what runs may end in order, for a while.
     async fn retire(&self, job: &Job) -> ServiceResult<()> {
         let now = self.clock.now();
-        let patience = job.finished_at.unwrap_or(now).plus_ms(RETIRE_MS);
+        let keeps_files = !job.spec.suite.artifacts.is_empty();
+        let patience =
+            job.finished_at.unwrap_or(now).plus_ms(if keeps_files { KEEPING_MS } else { RETIRE_MS });
         for shard in load_shards(self.store.as_ref(), job.run, job.no, now).await? {
             if now < patience && matches!(shard.value.status, ShardStatus::Running | ShardStatus::Finished) {
                 continue;

@@ -3,7 +3,8 @@
 //! Expected behaviour of a runner: `session` once; `GET source?offset=` from piece to piece if the source is an
 //! uploaded archive (raw bytes, at most a mebibyte each, empty at the end); `manifest` once discovery is over; then for each slot
 //! `lease` in a loop, each call also closing the previous lease; `results` in between as they happen;
-//! `heartbeat` on a thread of its own until the very end; `release` on SIGTERM; `finish` last. Every write
+//! `heartbeat` on a thread of its own until the very end; `artifact` for the files that the suite keeps, once its
+//! tests are over; `release` on SIGTERM; `finish` last. Every write
 //! names lease and epoch; 409 with code `stale_lease` means: drop this batch, others have it. Repeating any
 //! request is harmless.
 
@@ -179,6 +180,26 @@ pub struct LogRequest {
 /// Answer to `POST /logs`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogReply {
+    /// Offset expected next.
+    pub next_offset: u64,
+}
+
+/// `PUT /artifact?path=&offset=&end=`: a piece of a file that is kept, as raw bytes. All pieces but the last have
+/// [`crate::domain::artifact::PIECE_BYTES`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArtifactPiece {
+    /// Place of the file in the working directory of the job, with slashes.
+    pub path: String,
+    /// Byte offset of the piece in the file.
+    pub offset: u64,
+    /// Whether this is the last piece.
+    pub end: bool,
+}
+
+/// Answer to `PUT /artifact`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ArtifactReply {
     /// Offset expected next.
     pub next_offset: u64,
 }

@@ -1,5 +1,6 @@
 //! The routes, one file per resource.
 
+mod artifacts;
 mod audit;
 #[expect(unused_qualifications, reason = "the derive of utoipa writes paths in full")]
 mod cases;
@@ -40,6 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(jobs::routes())
         .merge(cases::routes())
         .merge(logs::routes())
+        .merge(artifacts::routes())
         .merge(reports::routes())
         .merge(statistics::routes())
         .merge(imports::routes())

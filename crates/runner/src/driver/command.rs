@@ -5,7 +5,6 @@
 //! the exit code adds an `errored` case named after the command.
 
 mod census;
-mod glob;
 mod judge;
 mod reports;
 

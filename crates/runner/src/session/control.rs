@@ -38,6 +38,8 @@ pub enum Phase {
     Discovery,
     /// Running tests.
     Tests,
+    /// Sending the files that the suite keeps.
+    Keeping,
     /// Reporting the end.
     Finishing,
 }
@@ -51,6 +53,7 @@ impl Phase {
             Self::Setup => "setup",
             Self::Discovery => "discovery",
             Self::Tests => "tests",
+            Self::Keeping => "keeping",
             Self::Finishing => "finishing",
         }
     }

@@ -1,9 +1,18 @@
-//! Direction inside `shared`: which room may name which, and the parts of the standard library it may not name.
+//! Direction inside `shared`: which room may name which, and the parts of the standard library it may not name; and the
+//! one way in which a handler of the public API reaches the services.
 
 use super::{Offence, rules};
 
-/// Offences of one file of `shared`, given its code without comments and literals.
+/// Handlers of the public API.
+const HANDLERS: &str = "crates/http-api/src/api/resources/";
+/// The handlers that anyone may call.
+const OPEN_HANDLERS: &str = "crates/http-api/src/api/resources/health.rs";
+
+/// Offences of one file, given its code without comments and literals.
 pub(super) fn offences(path: &str, code: &str) -> Vec<Offence> {
+    if path.starts_with(HANDLERS) && path != OPEN_HANDLERS {
+        return past_the_door(path, code);
+    }
     let Some(inside) = path.strip_prefix("shared/src/") else { return Vec::new() };
     let mut found = impure(path, code);
     let room = inside.split(['/', '.']).next().unwrap_or(inside);
@@ -11,6 +20,19 @@ pub(super) fn offences(path: &str, code: &str) -> Vec<Offence> {
         found.extend(foreign_rooms(path, code, room, allowed));
     }
     found
+}
+
+/// A handler that takes the state itself could do anything for anyone.
+fn past_the_door(path: &str, code: &str) -> Vec<Offence> {
+    let is_state =
+        |line: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "State");
+    let lines = code.lines().enumerate().filter(|(_, line)| is_state(line));
+    lines
+        .map(|(at, _)| {
+            let text = "a handler that takes `State` has checked nobody's rights; take `Authorized<Resource, Intent>`";
+            Offence::new(path, at + 1, "handler-rights", text.to_owned())
+        })
+        .collect()
 }
 
 fn foreign_rooms(path: &str, code: &str, room: &str, allowed: &[&str]) -> Vec<Offence> {
@@ -121,6 +143,18 @@ mod tests {
                 .is_empty()
         );
         assert!(rules_broken("crates/cli/src/main.rs", "use std::fs;").is_empty());
+    }
+
+    #[test]
+    fn handlers_go_through_the_door() {
+        let source = "use axum::extract::State;\nfn f(State(api): State<Api>, s: Stateful) {}\n";
+        let found = rules_broken("crates/http-api/src/api/resources/runs.rs", source);
+        assert_eq!(found, [(1, "handler-rights"), (2, "handler-rights")]);
+        assert!(rules_broken("crates/http-api/src/api/resources/health.rs", source).is_empty());
+        assert!(
+            rules_broken("crates/http-api/src/api/resources/runs.rs", "fn f(d: Authorized<A, B>) {}")
+                .is_empty()
+        );
     }
 
     #[test]

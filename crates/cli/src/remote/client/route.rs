@@ -1,5 +1,6 @@
 //! Paths of the API, with every part from outside made safe.
 
+use shared::wire::percent::encoded;
 use std::fmt;
 
 /// A path with its query.
@@ -32,18 +33,6 @@ impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.path, self.query)
     }
-}
-
-fn encoded(part: &str) -> String {
-    // A part of dots alone would be taken for a step in the tree.
-    if !part.is_empty() && part.bytes().all(|byte| byte == b'.') {
-        return part.replace('.', "%2E");
-    }
-    let letter = |byte: u8| match byte {
-        byte if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    part.bytes().map(letter).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Reports of a run, handed out a piece at a time, and the files kept from it.
+//! Reports of a run, handed out a piece at a time.
 
 use crate::api::door::{Api, Authorized, CanRead, OneRun};
 use crate::api::problem::Problem;
-use crate::api::wire::{ArtifactShown, Page, ProblemBody, ReportShown, media_type};
+use crate::api::wire::{Page, ProblemBody, ReportShown, media_type};
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(artifacts))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
 }
 
 /// The reports of a run; none until it is over.
@@ -64,13 +64,4 @@ fn pieces(
         }
     };
     stream::try_unfold(from, next).into_stream()
-}
-
-/// Files kept from a run. Runners keep none yet, so the list is empty.
-#[utoipa::path(get, path = "/v1/runs/{run}/artifacts", tag = "reports", params(("run" = String, Path)),
-    responses((status = 200, body = Page<ArtifactShown>), (status = "4XX", body = ProblemBody)))]
-async fn artifacts(door: Authorized<OneRun, CanRead>) -> Json<Page<ArtifactShown>> {
-    // The run was found and may be read: that is all there is to say.
-    drop(door);
-    Json(Page { items: Vec::new(), next_cursor: None })
 }

@@ -1,6 +1,7 @@
 //! Reports, artifacts and reruns on the wire.
 
 use serde::{Deserialize, Serialize};
+use shared::domain::artifact::Artifact;
 use shared::domain::id::RunId;
 use shared::service::report::ReportSize;
 use utoipa::ToSchema;
@@ -55,10 +56,40 @@ impl ReportShown {
 /// A file kept from a run.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ArtifactShown {
-    /// Name.
+    /// Id in the run.
+    #[schema(example = "00001-00001-00001-0123456789abcdef")]
+    pub id: String,
+    /// Number of the job in the run.
+    pub job: u32,
+    /// The runner that sent it.
+    pub shard: u32,
+    /// Which start of that runner.
+    pub attempt: u32,
+    /// Place in the working directory of the job.
+    #[schema(example = "htmlcov/index.html")]
     pub name: String,
-    /// Length.
+    /// Bytes so far.
     pub size_bytes: u64,
+    /// Whether all of it came; only then it can be fetched.
+    pub complete: bool,
+    /// Path of the file.
+    pub path: String,
+}
+
+impl From<Artifact> for ArtifactShown {
+    fn from(artifact: Artifact) -> Self {
+        let (id, writer) = (artifact.id(), artifact.writer);
+        Self {
+            path: format!("/v1/runs/{}/artifacts/{id}", writer.run),
+            id,
+            job: writer.job.0,
+            shard: writer.shard,
+            attempt: writer.attempt,
+            name: artifact.path,
+            size_bytes: artifact.size_bytes,
+            complete: artifact.complete,
+        }
+    }
 }
 
 /// Which cases are to be run again.

@@ -3,20 +3,17 @@
 //! A file counts only if it appeared or changed while the command ran. One that matches and did not change is from
 //! another run: it is never counted, and it is a problem, because nobody can tell what it stands for.
 
-use super::glob;
 use super::judge::Problem;
+use crate::glob;
 use crate::parse::{ParseReport, ReportCase, junit, tap};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use walkdir::WalkDir;
 
 /// Standard output is kept up to this size to be read as TAP.
 const SPOOL_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
-/// Directories nest at most this deep below a glob's fixed part.
-const DEPTH_LIMIT: usize = 32;
 
 /// A report to be read, perhaps more than once.
 #[derive(Debug)]
@@ -95,24 +92,8 @@ pub(super) struct Snapshot {
 
 impl Snapshot {
     pub(super) fn take(root: &Path, globs: &[String]) -> Self {
-        let mut files = BTreeMap::new();
-        let starts: BTreeSet<String> = globs.iter().map(|pattern| glob::fixed_prefix(pattern)).collect();
-        for start in starts {
-            if Path::new(&start).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
-                continue;
-            }
-            let walk = WalkDir::new(root.join(&start)).max_depth(DEPTH_LIMIT).into_iter();
-            let seen = walk.filter_entry(|entry| entry.file_name() != ".git").filter_map(Result::ok);
-            for entry in seen.filter(|entry| entry.file_type().is_file()) {
-                let Ok(relative) = entry.path().strip_prefix(root) else { continue };
-                let name = relative.to_string_lossy().into_owned();
-                if globs.iter().any(|pattern| glob::matches(pattern, &name))
-                    && let Ok(meta) = entry.metadata()
-                {
-                    files.insert(name, version(&meta));
-                }
-            }
-        }
+        let found = glob::find(root, globs);
+        let files = found.into_iter().map(|(name, meta)| (name, version(&meta))).collect();
         Self { files }
     }
 

@@ -1,14 +1,45 @@
-//! Matches relative slash-separated paths against `*`, `**` and `?`.
+//! Matches relative slash-separated paths against `*`, `**` and `?`, and finds the files that match.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
+use std::path::{Component, Path};
+use walkdir::WalkDir;
+
+/// Directories nest at most this deep below a glob's fixed part.
+const DEPTH_LIMIT: usize = 32;
+
+/// The files below `root` that match any of the globs, by relative path. Links are not followed.
+pub(crate) fn find(root: &Path, globs: &[String]) -> BTreeMap<String, Metadata> {
+    let mut files = BTreeMap::new();
+    let starts: BTreeSet<String> = globs.iter().map(|pattern| fixed_prefix(pattern)).collect();
+    for start in starts {
+        if Path::new(&start).components().any(|part| !matches!(part, Component::Normal(_))) {
+            continue;
+        }
+        let walk = WalkDir::new(root.join(&start)).max_depth(DEPTH_LIMIT).into_iter();
+        let seen = walk.filter_entry(|entry| entry.file_name() != ".git").filter_map(Result::ok);
+        for entry in seen.filter(|entry| entry.file_type().is_file()) {
+            let Ok(relative) = entry.path().strip_prefix(root) else { continue };
+            let name = relative.to_string_lossy().into_owned();
+            if globs.iter().any(|pattern| matches(pattern, &name))
+                && let Ok(meta) = entry.metadata()
+            {
+                files.insert(name, meta);
+            }
+        }
+    }
+    files
+}
 
 /// Whether the path matches. `*` and `?` stop at slashes; `**` as a whole segment matches any number of segments.
-pub(super) fn matches(pattern: &str, path: &str) -> bool {
+pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     let pattern: Vec<&str> = pattern.trim_start_matches("./").split('/').collect();
     let path: Vec<&str> = path.split('/').collect();
     segments(&pattern, &path)
 }
 
 /// The directory in which everything that matches must lie.
-pub(super) fn fixed_prefix(pattern: &str) -> String {
+fn fixed_prefix(pattern: &str) -> String {
     let parts: Vec<&str> = pattern.trim_start_matches("./").split('/').collect();
     let fixed = parts.iter().take_while(|part| !part.contains(['*', '?'])).count();
     parts.get(..fixed.min(parts.len().saturating_sub(1))).unwrap_or_default().join("/")
