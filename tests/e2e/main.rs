@@ -12,6 +12,7 @@
 
 mod account;
 mod chaos;
+mod commands;
 mod configuration;
 mod exits;
 mod foreign_reports;
@@ -20,6 +21,10 @@ mod hostile;
 mod instance;
 mod options;
 mod processes;
+mod remote;
+mod remote_ci;
+mod remote_refusals;
+mod remote_resources;
 mod repository;
 mod selection;
 mod serve;

@@ -15,6 +15,25 @@ pub fn ago(at: &str, now: Timestamp) -> String {
     }
 }
 
+/// A time as people write it, to the minute; the text itself if it is no time.
+#[must_use]
+pub fn minute(at: &str) -> String {
+    moment(at, 16)
+}
+
+/// A time as people write it, to the second; the text itself if it is no time.
+#[must_use]
+pub fn second(at: &str) -> String {
+    moment(at, 19)
+}
+
+fn moment(at: &str, letters: usize) -> String {
+    match Timestamp::parse(at) {
+        Some(at) => format!("{} UTC", at.rfc3339().replace('T', " ").get(..letters).unwrap_or_default()),
+        None => at.to_owned(),
+    }
+}
+
 /// A duration in its greatest unit.
 fn age(ms: u64) -> String {
     const HOUR_MS: u64 = 3_600_000;
