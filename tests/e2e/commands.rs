@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Variables by which the machine that runs these tests may look like a CI job.
@@ -69,8 +69,8 @@ impl<'a> Shell<'a> {
         self
     }
 
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.stage.command(args);
+    /// A program with the variables of this shell.
+    fn equipped(&self, mut command: Command) -> Command {
         CI_VARIABLES.iter().for_each(|name| {
             command.env_remove(name);
         });
@@ -85,19 +85,27 @@ impl<'a> Shell<'a> {
 
     /// The same with this on stdin.
     pub(crate) fn pipes(&self, input: &str, args: &[&str]) -> Said {
-        self.spawns(args, Some(input)).ends()
+        self.spawns(self.stage.command(args), Some(input)).ends()
     }
 
     pub(crate) fn starts(&self, args: &[&str]) -> Working {
-        self.spawns(args, None)
+        self.spawns(self.stage.command(args), None)
     }
 
-    fn spawns(&self, args: &[&str], input: Option<&str>) -> Working {
+    /// Runs a script of bash in this directory.
+    pub(crate) fn runs(&self, script: &str, dir: &Path) -> Working {
+        let mut command = Command::new("bash");
+        self.stage.surround(&mut command);
+        command.current_dir(dir).args(["-c", script]);
+        self.spawns(command, None)
+    }
+
+    fn spawns(&self, command: Command, input: Option<&str>) -> Working {
         let number = fs::read_dir(self.stage.beside("")).unwrap().count();
         let place = |name: &str| self.stage.beside(&format!("command-{number}.{name}"));
         let (out, err) = (place("out"), place("err"));
-        let mut command = self.command(args);
-        let mut child = command
+        let mut child = self
+            .equipped(command)
             .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(fs::File::create(&out).unwrap())
             .stderr(fs::File::create(&err).unwrap())

@@ -30,4 +30,5 @@ mod selection;
 mod serve;
 mod stage;
 mod table;
+mod walk;
 mod whole;

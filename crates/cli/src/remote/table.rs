@@ -10,7 +10,7 @@ const GAP: usize = 2;
 /// The last column is not cut to less.
 const LAST_MIN: usize = 12;
 /// A soft column is not cut to less.
-const SOFT_MIN: usize = 14;
+const SOFT_MIN: usize = 8;
 
 /// What happens to a column if there is not enough room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

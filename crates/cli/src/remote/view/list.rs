@@ -164,9 +164,9 @@ pub fn deliveries(deliveries: &[DeliveryShown], now: Timestamp, width: Option<us
             vec![
                 Cell::new(&delivery.id),
                 Cell::new(&delivery.status).tone(tone),
-                Cell::number(ago(&delivery.created_at, now)),
+                Cell::number(ago(&delivery.created_at, now)).optional(),
                 Cell::new(format!("{} ({})", delivery.rule_name, delivery.channel)).soft(),
-                Cell::new(delivery.events.join(",")),
+                Cell::new(delivery.events.join(",")).soft(),
                 Cell::new(delivery.run.as_deref().unwrap_or("-")).optional(),
                 Cell::new(problem.unwrap_or_default()),
             ]
@@ -210,11 +210,11 @@ pub fn audit(entries: &[AuditShown], width: Option<usize>) -> Vec<Line> {
                 Cell::new(&entry.actor).soft(),
                 Cell::new(entry.address.as_deref().unwrap_or("-")).optional(),
                 Cell::new(&entry.subject).soft(),
-                Cell::new(difference(entry)),
+                Cell::new(difference(entry)).optional(),
             ]
         })
         .collect();
-    table::lines(&["WHEN", "WHAT", "WHO", "FROM", "SUBJECT", "CHANGED"], &rows, width)
+    table::lines(&["WHEN (UTC)", "WHAT", "WHO", "FROM", "SUBJECT", "CHANGED"], &rows, width)
 }
 
 /// `role: viewer → admin`, of what was there before.
