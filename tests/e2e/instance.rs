@@ -46,10 +46,15 @@ impl<'a> Instance<'a> {
 
     /// Starts it and waits until it says where it is.
     pub(crate) fn start_with(&mut self, args: &[&str]) -> Server {
+        self.start_at("127.0.0.1:0", args)
+    }
+
+    /// The same on this address.
+    pub(crate) fn start_at(&mut self, address: &str, args: &[&str]) -> Server {
         self.starts += 1;
         let place = |name: &str| self.stage.beside(&format!("serve-{}.{name}", self.starts));
         let (stdout, stderr) = (place("out"), place("err"));
-        let mut command = self.stage.command(&["serve", "--listen=127.0.0.1:0"]);
+        let mut command = self.stage.command(&["serve", "--listen", address]);
         command.arg("--data").arg(&self.dir).args(args);
         let child = command
             .stdin(Stdio::null())

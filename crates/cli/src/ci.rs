@@ -135,8 +135,11 @@ impl Ci {
         let of = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let service = SERVICES.iter().find(|service| (service.is_here)(&of))?;
         let path = |name: &str| of(name).map(PathBuf::from);
-        let github = (service.name == "GitHub Actions")
-            .then(|| GitHub { summary: path("GITHUB_STEP_SUMMARY"), workspace: path("GITHUB_WORKSPACE") });
+        let github = (service.name == "GitHub Actions").then(|| GitHub {
+            summary: path("GITHUB_STEP_SUMMARY"),
+            workspace: path("GITHUB_WORKSPACE"),
+            event: path("GITHUB_EVENT_PATH"),
+        });
         Some(Self {
             service: service.name,
             commit: (service.commit)(&of).filter(|text| is_commit(text)).map(|id| id.to_ascii_lowercase()),

@@ -17,18 +17,19 @@ mod submit;
 pub mod table;
 pub mod view;
 pub mod watch;
-pub mod wire;
 
 pub use submit::run;
 
 use crate::config::Config;
 use crate::exit::{Exit, Problem};
 use args::{
-    KeysCommand, NewProjectArgs, ProjectsCommand, RemoteCommand, ScheduleArgument, SchedulesCommand, Shown,
+    ChangedProjectArgs, DeliveriesCommand, KeysCommand, MembersCommand, NewProjectArgs, ProjectsCommand,
+    RemoteCommand, ScheduleArgument, SchedulesCommand, Shown, WebhooksCommand,
 };
 use client::Client;
 use client::route::Route;
 use console::Console;
+use http_api::api::wire::Page;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use settings::ChosenProject;
@@ -77,7 +78,7 @@ fn gather(client: &Client, route: &Route, limit: usize) -> Result<Value, Problem
     for _ in 0..PAGES {
         let wanted = limit.saturating_sub(items.len()).min(PAGE);
         let part = route.clone().with("limit", Some(wanted)).with("cursor", cursor.as_deref());
-        let page: wire::Listed<Value> = client.get(&part)?.read()?;
+        let page: Page<Value> = client.get(&part)?.read()?;
         items.extend(page.items);
         cursor = page.next_cursor;
         if cursor.is_none() || items.len() >= limit {
@@ -116,12 +117,18 @@ pub fn dispatch(command: &RemoteCommand, config: &Config) -> anyhow::Result<Exit
         | RemoteCommand::Logs(_)
         | RemoteCommand::Cancel(_)
         | RemoteCommand::Rerun(_)
+        | RemoteCommand::Approve(_)
         | RemoteCommand::Flaky(_)
         | RemoteCommand::Slow(_)
         | RemoteCommand::Import(_)
         | RemoteCommand::Keys(_)
         | RemoteCommand::Schedules(_)
-        | RemoteCommand::Projects(_) => {}
+        | RemoteCommand::Projects(_)
+        | RemoteCommand::Members(_)
+        | RemoteCommand::Notifications(_)
+        | RemoteCommand::Deliveries(_)
+        | RemoteCommand::Webhooks(_)
+        | RemoteCommand::Audit(_) => {}
     }
     let client = Client::new(&config.remote)?;
     let mut session = Session { client: &client, config, console: &mut console };
@@ -141,12 +148,18 @@ impl Session<'_, '_> {
             RemoteCommand::Logs(args) => self.logs(args),
             RemoteCommand::Cancel(args) => self.cancel(args),
             RemoteCommand::Rerun(args) => self.rerun(args),
+            RemoteCommand::Approve(args) => self.approve(args),
             RemoteCommand::Flaky(args) => self.flaky(args),
             RemoteCommand::Slow(args) => self.slow(args),
             RemoteCommand::Import(args) => self.import(args),
             RemoteCommand::Keys(command) => self.keys(command),
             RemoteCommand::Schedules(command) => self.schedules(command),
             RemoteCommand::Projects(command) => self.projects(command),
+            RemoteCommand::Members(command) => self.members(command),
+            RemoteCommand::Notifications(command) => self.notifications(command),
+            RemoteCommand::Deliveries(command) => self.deliveries(command),
+            RemoteCommand::Webhooks(command) => self.webhooks(command),
+            RemoteCommand::Audit(args) => self.audit(args),
             RemoteCommand::Doctor(_) | RemoteCommand::Completions { .. } => Ok(Exit::Passed),
         }
     }
@@ -156,7 +169,7 @@ fn shown(command: &RemoteCommand) -> &Shown {
     const PLAIN: &Shown = &Shown { json: false, color: crate::args::Colour::Auto };
     match command {
         RemoteCommand::Runs(args) => &args.shown,
-        RemoteCommand::Show(args) | RemoteCommand::Watch(args) => &args.shown,
+        RemoteCommand::Show(args) | RemoteCommand::Watch(args) | RemoteCommand::Approve(args) => &args.shown,
         RemoteCommand::Logs(args) => &args.shown,
         RemoteCommand::Cancel(args) => &args.shown,
         RemoteCommand::Rerun(args) => &args.shown,
@@ -172,8 +185,24 @@ fn shown(command: &RemoteCommand) -> &Shown {
         RemoteCommand::Projects(
             ProjectsCommand::List { shown }
             | ProjectsCommand::Create(NewProjectArgs { shown, .. })
+            | ProjectsCommand::Change(ChangedProjectArgs { shown, .. })
             | ProjectsCommand::Show { shown, .. },
         ) => shown,
+        RemoteCommand::Members(
+            MembersCommand::List(place)
+            | MembersCommand::Add { place, .. }
+            | MembersCommand::Remove { place, .. },
+        )
+        | RemoteCommand::Deliveries(
+            DeliveriesCommand::List { place, .. } | DeliveriesCommand::Redeliver { place, .. },
+        )
+        | RemoteCommand::Webhooks(
+            WebhooksCommand::List { place, .. }
+            | WebhooksCommand::Replay { place, .. }
+            | WebhooksCommand::Secret { place, .. },
+        ) => &place.shown,
+        RemoteCommand::Notifications(command) => &command.place().shown,
+        RemoteCommand::Audit(args) => &args.place.shown,
         RemoteCommand::Doctor(args) => &args.shown,
         RemoteCommand::Completions { .. } => PLAIN,
     }

@@ -154,8 +154,8 @@ mod tests {
         let mut suite = SuiteSpec::new("unit", Framework::Pytest);
         suite.paths = vec!["tests".to_owned()];
         assert_eq!(not_heeded(std::slice::from_ref(&suite)), Vec::<String>::new());
-        suite.artifacts = vec!["out/**".to_owned()];
+        suite.coverage = vec!["coverage.xml".to_owned()];
         suite.framework = Framework::Cargo;
-        assert_eq!(not_heeded(&[suite]), ["`artifacts`, `paths` of suite `unit` has no effect yet"]);
+        assert_eq!(not_heeded(&[suite]), ["`coverage`, `paths` of suite `unit` has no effect yet"]);
     }
 }

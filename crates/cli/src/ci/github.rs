@@ -3,8 +3,10 @@
 //! Names and messages come from tests, which are hostile: in a workflow command every separator is escaped, in
 //! Markdown every character that could mean something, and while test output is printed commands are switched off.
 
+use super::is_commit;
 use crate::line::{clean, cut_end};
 use crate::progress::terminal::write_plain;
+use serde::Deserialize;
 use shared::domain::report::CaseRecord;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -22,6 +24,24 @@ pub struct GitHub {
     pub summary: Option<PathBuf>,
     /// Where the repository is checked out.
     pub workspace: Option<PathBuf>,
+    /// File with the event that made the job.
+    pub event: Option<PathBuf>,
+}
+
+/// An event, as much of it as is read.
+#[derive(Debug, Deserialize)]
+struct Event {
+    pull_request: Change,
+}
+
+#[derive(Debug, Deserialize)]
+struct Change {
+    head: Head,
+}
+
+#[derive(Debug, Deserialize)]
+struct Head {
+    sha: String,
 }
 
 /// A case that failed, as far as it is shown.
@@ -84,6 +104,14 @@ impl FailedCase {
 }
 
 impl GitHub {
+    /// The newest commit of the pull request that made the job: what is checked out is usually a merge of it that
+    /// nobody else knows. `None` outside of one.
+    #[must_use]
+    pub fn head_of_change(&self) -> Option<String> {
+        let event: Event = serde_json::from_slice(&std::fs::read(self.event.as_ref()?).ok()?).ok()?;
+        Some(event.pull_request.head.sha).filter(|sha| is_commit(sha))
+    }
+
     /// Appends to the summary of the job, and gives the annotations as lines to be printed.
     ///
     /// # Errors
@@ -302,11 +330,32 @@ mod tests {
     }
 
     #[test]
+    fn the_event_names_the_commit_of_a_change() {
+        let scratch = tempfile::tempdir().unwrap();
+        let event = scratch.path().join("event.json");
+        let github = GitHub { event: Some(event.clone()), ..GitHub::default() };
+        assert_eq!(github.head_of_change(), None, "there is no event");
+        let sha = "0123456789abcdef0123456789abcdef01234567";
+        let change =
+            |sha: &str| format!(r#"{{"number": 1, "pull_request": {{"head": {{"sha": "{sha}"}}}}}}"#);
+        for (text, expected) in
+            [(change(sha), Some(sha)), (change("main"), None), (r#"{"ref": "x"}"#.to_owned(), None)]
+        {
+            std::fs::write(&event, text).unwrap();
+            assert_eq!(github.head_of_change().as_deref(), expected);
+        }
+    }
+
+    #[test]
     fn the_summary_is_appended_and_paths_start_at_the_repository() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("summary.md");
         std::fs::write(&path, "before\n").unwrap();
-        let github = GitHub { summary: Some(path.clone()), workspace: Some(PathBuf::from("/w/repo")) };
+        let github = GitHub {
+            summary: Some(path.clone()),
+            workspace: Some(PathBuf::from("/w/repo")),
+            ..GitHub::default()
+        };
         let mut told = told(vec![case("t", "m")]);
         told.root = Some(PathBuf::from("/w/repo/api"));
         let lines = github.tell(&told).unwrap();

@@ -1,9 +1,15 @@
 //! The remote commands as typed: parsing and help, and nothing about what they lead to.
 
+mod operations;
 mod resources;
 
+pub use operations::{
+    AuditArgs, ChannelArgs, DeliveriesCommand, GithubReportWanted, MembersCommand, NewRuleArgs,
+    NotificationsCommand, OccasionWanted, Place, RoleWanted, RuleArgument, WebhooksCommand,
+};
 pub use resources::{
-    KeyOwner, KeysCommand, NewProjectArgs, ProjectsCommand, ScheduleArgument, SchedulesCommand,
+    ChangedProjectArgs, KeyOwner, KeysCommand, NewProjectArgs, ProjectsCommand, ScheduleArgument,
+    SchedulesCommand, SettingsArgs,
 };
 
 use crate::args::Colour;
@@ -29,6 +35,8 @@ pub enum RemoteCommand {
     Cancel(CancelArgs),
     /// Run again what failed in a run, or all of it
     Rerun(RerunArgs),
+    /// Let a run begin that waits for approval
+    Approve(RunArgument),
     /// List the cases of a project that fail and pass at the same commit
     Flaky(ListArgs),
     /// List the slowest cases of a project
@@ -41,9 +49,23 @@ pub enum RemoteCommand {
     /// Make, list and change schedules
     #[command(subcommand)]
     Schedules(SchedulesCommand),
-    /// Make, list and show projects
+    /// Make, list, show and change projects
     #[command(subcommand)]
     Projects(ProjectsCommand),
+    /// Give and take roles in a project
+    #[command(subcommand)]
+    Members(MembersCommand),
+    /// Make, list, test and change the rules by which people are told
+    #[command(subcommand)]
+    Notifications(NotificationsCommand),
+    /// List what people were told, and send it again
+    #[command(subcommand)]
+    Deliveries(DeliveriesCommand),
+    /// List webhooks that came in, replay one, set their secret
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
+    /// Show who changed what
+    Audit(AuditArgs),
     /// Check this machine and the connection to the server
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
@@ -208,6 +230,18 @@ pub struct ImportArgs {
     /// Suite that the results belong to
     #[arg(long, value_name = "NAME")]
     pub suite: Option<String>,
+    /// Commit that was tested [default: the CI job's, else the one that stands here]
+    #[arg(long, value_name = "ID")]
+    pub commit: Option<String>,
+    /// Its branch [default: the CI job's, else the one that stands here]
+    #[arg(long, value_name = "NAME")]
+    pub branch: Option<String>,
+    /// Its pull request [default: the CI job's]
+    #[arg(long, value_name = "N")]
+    pub pull_request: Option<u64>,
+    /// Number or address of the build: the same file of another build is another run
+    #[arg(long, value_name = "TEXT")]
+    pub build: Option<String>,
     /// The project.
     #[command(flatten)]
     pub of: OfProject,

@@ -4,11 +4,13 @@
 //! stays the same over its repetitions. The token is sent to the configured server alone: redirects are not followed,
 //! and no error shows it.
 
+mod base;
 pub mod refusal;
 pub mod route;
 
 use super::settings::{Settings, Token};
 use crate::exit::Problem;
+use base::{checked_base, is_near};
 use refusal::{ClientError, Refusal};
 use route::Route;
 use runner::link::backoff::Backoff;
@@ -16,12 +18,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use ureq::http::{HeaderMap, Method, Request, StatusCode, Uri};
+use ureq::http::{HeaderMap, Method, Request, StatusCode};
 use ureq::{AsSendBody, BodyReader};
 
 /// How long a call is repeated.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a server is waited for that never answered: its address may be wrong.
+const FIRST_PATIENCE: Duration = Duration::from_secs(4);
 /// Longest time for the beginning of an answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -42,6 +47,8 @@ pub struct Client {
     base: String,
     token: Option<Token>,
     patience: Duration,
+    /// Whether it ever answered.
+    reached: AtomicBool,
 }
 
 impl std::fmt::Debug for Client {
@@ -130,7 +137,8 @@ impl Client {
             .user_agent(concat!("fleetest/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        Ok(Self { agent, base, token: settings.token.clone(), patience: PATIENCE })
+        let reached = AtomicBool::new(false);
+        Ok(Self { agent, base, token: settings.token.clone(), patience: PATIENCE, reached })
     }
 
     /// The same, giving up after this long.
@@ -143,6 +151,12 @@ impl Client {
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Whether the server is on this machine, as far as its address says.
+    #[must_use]
+    pub fn is_near(&self) -> bool {
+        is_near(&self.base)
     }
 
     /// Whether calls carry a token.
@@ -173,9 +187,19 @@ impl Client {
     /// # Errors
     /// Not answered, or refused.
     pub fn send(&self, method: &Method, route: &Route, body: &impl Serialize) -> Result<Reply, Problem> {
-        let bytes = serde_json::to_vec(body)
-            .map_err(|error| Problem::could_not_run("the request cannot be written down").because(error))?;
+        let bytes = written(body)?;
         self.send_content(method, route, Content::Json(&bytes))
+    }
+
+    /// Changes a resource, if it still is what this `ETag` says.
+    ///
+    /// # Errors
+    /// Not answered, or refused: also if somebody else was faster.
+    pub fn change(&self, route: &Route, etag: Option<&str>, body: &impl Serialize) -> Result<Reply, Problem> {
+        let bytes = written(body)?;
+        let (address, key) = (self.address(route), uuid::Uuid::now_v7().to_string());
+        let content = Content::Json(&bytes);
+        Ok(self.whole(&Call { content, etag, key: Some(&key), ..Call::new(&Method::PATCH, &address) })?)
     }
 
     /// Writes a body of any kind; a file is read anew for each repetition.
@@ -245,7 +269,9 @@ impl Client {
         let begun = Instant::now();
         let mut backoff = Backoff::default();
         loop {
-            let (wait, error) = match self.attempt(call)? {
+            let attempt = self.attempt(call)?;
+            self.reached.fetch_or(matches!(attempt, Attempt::Answered(_)), Ordering::Relaxed);
+            let (wait, error) = match attempt {
                 Attempt::Answered(response) if is_success(response.status()) => return Ok(response),
                 Attempt::Answered(response) => {
                     let refusal = Refusal::read(call.method, &self.shown(call), response);
@@ -257,11 +283,16 @@ impl Client {
                 Attempt::Lost(error) => (None, self.away(error)),
             };
             let wait = backoff.next_wait(getrandom::u64().unwrap_or(u64::MAX / 3), wait);
-            if begun.elapsed() + wait >= self.patience {
+            if begun.elapsed() + wait >= self.patience_now() {
                 return Err(error);
             }
             std::thread::sleep(wait);
         }
+    }
+
+    fn patience_now(&self) -> Duration {
+        let reached = self.reached.load(Ordering::Relaxed);
+        if reached { self.patience } else { self.patience.min(FIRST_PATIENCE) }
     }
 
     fn attempt(&self, call: &Call<'_>) -> Result<Attempt, ClientError> {
@@ -272,7 +303,9 @@ impl Client {
         if let (Some(token), true) = (&self.token, call.ours) {
             request = request.header("authorization", token.bearer());
         }
-        let headers = [("if-none-match", call.etag), ("idempotency-key", call.key)];
+        // What is known spares a read and guards a write.
+        let condition = if call.method == Method::GET { "if-none-match" } else { "if-match" };
+        let headers = [(condition, call.etag), ("idempotency-key", call.key)];
         for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             request = request.header(name, value);
         }
@@ -327,34 +360,17 @@ impl<'a> Call<'a> {
     }
 }
 
+fn written(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(body)
+        .map_err(|error| Problem::could_not_run("the request cannot be written down").because(error))
+}
+
 fn is_success(status: StatusCode) -> bool {
     status.is_success() || status == StatusCode::NOT_MODIFIED
 }
 
 fn open(path: &Path) -> Result<File, ClientError> {
     File::open(path).map_err(|source| ClientError::File { path: path.to_owned(), source })
-}
-
-/// The address without a slash at its end, if calls can go there.
-fn checked_base(text: &str) -> Result<String, Problem> {
-    let text = text.trim().trim_end_matches('/');
-    let refused = |why: &str| {
-        Err(Problem::usage(format!("the server's address {why}")).hint(
-            "set FLEETEST_URL to an address as in `https://fleetest.example.org` or `http://127.0.0.1:8000`",
-        ))
-    };
-    let Some((scheme, rest)) = text.split_once("://") else { return refused("has no scheme") };
-    if !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) {
-        return refused("is neither http nor https");
-    }
-    let authority = rest.split('/').next().unwrap_or_default();
-    if authority.contains('@') {
-        return refused("contains a name or a password; the key belongs in FLEETEST_TOKEN");
-    }
-    if authority.is_empty() || text.contains(['?', '#']) || text.parse::<Uri>().is_err() {
-        return refused("cannot be understood");
-    }
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]

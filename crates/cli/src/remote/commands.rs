@@ -1,24 +1,26 @@
 //! The remote commands that are one question and its answer.
 
+mod audit;
 mod imports;
 mod keys;
+mod members;
+mod notifications;
+mod projects;
 mod schedules;
+mod webhooks;
 
-use super::args::{
-    CancelArgs, ListArgs, NewProjectArgs, ProjectsCommand, RerunArgs, RunArgument, RunsArgs, StatusWanted,
-};
+use super::args::{CancelArgs, ListArgs, RerunArgs, RunArgument, RunsArgs, StatusWanted};
+use super::client::Content;
 use super::client::route::Route;
 use super::console::Console;
 use super::view::{self, run::headline};
 use super::watch::failed_cases;
-use super::wire::{CaseOfProject, JobShown, Listed};
 use super::{Session, typed};
 use crate::args::Cli;
 use crate::exit::{Exit, Problem};
 use crate::line::{Line, Tone, clean};
-use crate::progress::view::labelled;
 use clap::CommandFactory as _;
-use http_api::api::wire::{CancelBody, NewProjectBody, ProjectShown, RunShown, SettingsShown};
+use http_api::api::wire::{AgainWord, CancelBody, JobShown, NotableShown, Page, RerunBody, RunShown};
 use serde_json::Value;
 use ureq::http::Method;
 
@@ -59,6 +61,14 @@ impl Session<'_, '_> {
         }
     }
 
+    /// Says that something is gone; the server answers nothing then, so neither does `--json`.
+    fn tell_removed(&mut self, what: &str) {
+        if self.console.json {
+            self.console.document(&serde_json::json!({ "removed": what }));
+        }
+        self.console.chat(&[Line::new().plain(format!("`{}` is removed", clean(what)))]);
+    }
+
     pub(super) fn runs(&mut self, args: &RunsArgs) -> Result<Exit, Problem> {
         let project = self.project(args.of.project.as_deref())?;
         let (status, verdict) = args.status.map_or((None, None), status_or_verdict);
@@ -69,7 +79,7 @@ impl Session<'_, '_> {
         let document = self.gather(&route, usize::try_from(args.limit).unwrap_or(LIST))?;
         self.note_if_empty(&document, &format!("`{project}` has no such runs"));
         self.show_document(&document, |console| {
-            Ok(view::run::table(&typed::<Listed<RunShown>>(&document)?.items, (console.now)(), console.width))
+            Ok(view::run::table(&typed::<Page<RunShown>>(&document)?.items, (console.now)(), console.width))
         })
     }
 
@@ -81,7 +91,7 @@ impl Session<'_, '_> {
         }
         let run: RunShown = typed(&run)?;
         let jobs = self.gather(&Route::new(&["v1", "runs", &args.run, "jobs"]), JOBS)?;
-        let jobs = typed::<Listed<JobShown>>(&jobs)?.items;
+        let jobs = typed::<Page<JobShown>>(&jobs)?.items;
         let failed = failed_cases(self.client, &args.run, &run, view::run::FAILURES_SHOWN);
         let lines = view::run::page(&run, &jobs, &failed, (self.console.now)());
         self.console.answer(&lines);
@@ -91,13 +101,38 @@ impl Session<'_, '_> {
     pub(super) fn cancel(&mut self, args: &CancelArgs) -> Result<Exit, Problem> {
         let body = CancelBody { reason: args.reason.clone() };
         let route = Route::new(&["v1", "runs", &args.run, "cancel"]);
-        let run: Value = self.client.send(&Method::POST, &route, &body)?.read()?;
-        self.show_document(&run, |console| Ok(vec![headline(&typed(&run)?, (console.now)())]))
+        let document: Value = self.client.send(&Method::POST, &route, &body)?.read()?;
+        let run: RunShown = typed(&document)?;
+        match run.verdict.as_deref() {
+            None => self.console.note("it is told to stop; `fleetest watch` sees its end"),
+            Some("cancelled") => {}
+            Some(_) => self.console.note("the run was over already"),
+        }
+        self.show_document(&document, |console| Ok(vec![headline(&run, (console.now)())]))
+    }
+
+    pub(super) fn approve(&mut self, args: &RunArgument) -> Result<Exit, Problem> {
+        let before: RunShown = self.client.get(&Route::new(&["v1", "runs", &args.run]))?.read()?;
+        if !before.parked {
+            self.console.note("it does not wait for approval");
+        }
+        let route = Route::new(&["v1", "runs", &args.run, "approve"]);
+        let document: Value = self.client.send_content(&Method::POST, &route, Content::Empty)?.read()?;
+        let run: RunShown = typed(&document)?;
+        self.announce(&document, &run.id);
+        Ok(Exit::Passed)
     }
 
     pub(super) fn rerun(&mut self, args: &RerunArgs) -> Result<Exit, Problem> {
-        let cases = if args.all { "all" } else { "failed" };
-        let body = serde_json::json!({ "cases": cases });
+        let cases = if args.all { AgainWord::All } else { AgainWord::Failed };
+        let body = RerunBody { cases, chosen: Vec::new() };
+        if !args.all {
+            let run: RunShown = self.client.get(&Route::new(&["v1", "runs", &args.run]))?.read()?;
+            if run.verdict.as_deref() == Some("passed") {
+                return Err(Problem::no_tests(format!("no case of `{}` failed", args.run))
+                    .hint("`--all` runs all of them again"));
+            }
+        }
         let route = Route::new(&["v1", "runs", &args.run, "rerun"]);
         let document: Value = self.client.send(&Method::POST, &route, &body)?.read()?;
         let run: RunShown = typed(&document)?;
@@ -124,7 +159,7 @@ impl Session<'_, '_> {
         let document = self.notable(args, "flaky")?;
         self.note_if_empty(&document, "no case is known to be flaky");
         self.show_document(&document, |console| {
-            Ok(view::list::flaky(&typed::<Listed<CaseOfProject>>(&document)?.items, console.width))
+            Ok(view::list::flaky(&typed::<Page<NotableShown>>(&document)?.items, console.width))
         })
     }
 
@@ -132,7 +167,7 @@ impl Session<'_, '_> {
         let document = self.notable(args, "slow")?;
         self.note_if_empty(&document, "no case was timed yet");
         self.show_document(&document, |console| {
-            Ok(view::list::slow(&typed::<Listed<CaseOfProject>>(&document)?.items, console.width))
+            Ok(view::list::slow(&typed::<Page<NotableShown>>(&document)?.items, console.width))
         })
     }
 
@@ -140,29 +175,6 @@ impl Session<'_, '_> {
         let project = self.project(args.of.project.as_deref())?;
         let limit = usize::try_from(args.limit).unwrap_or(LIST);
         self.gather(&Route::new(&["v1", "projects", &project, list]), limit)
-    }
-
-    pub(super) fn projects(&mut self, command: &ProjectsCommand) -> Result<Exit, Problem> {
-        match command {
-            ProjectsCommand::List { .. } => {
-                let document = self.gather(&Route::new(&["v1", "projects"]), LIST)?;
-                self.note_if_empty(&document, "there is no project; `fleetest projects create ID` makes one");
-                self.show_document(&document, |console| {
-                    Ok(view::list::projects(&typed::<Listed<ProjectShown>>(&document)?.items, console.width))
-                })
-            }
-            ProjectsCommand::Create(args) => {
-                let body = new_project(args)?;
-                let document: Value =
-                    self.client.send(&Method::POST, &Route::new(&["v1", "projects"]), &body)?.read()?;
-                self.show_document(&document, |_| Ok(project_lines(&typed(&document)?)))
-            }
-            ProjectsCommand::Show { id, .. } => {
-                let project = self.project(id.as_deref())?;
-                let document: Value = self.client.get(&Route::new(&["v1", "projects", &project]))?.read()?;
-                self.show_document(&document, |_| Ok(project_lines(&typed(&document)?)))
-            }
-        }
     }
 }
 
@@ -177,41 +189,6 @@ fn status_or_verdict(wanted: StatusWanted) -> (Option<&'static str>, Option<&'st
         StatusWanted::Cancelled => (None, Some("cancelled")),
         StatusWanted::TimedOut => (None, Some("timed_out")),
     }
-}
-
-fn new_project(args: &NewProjectArgs) -> Result<NewProjectBody, Problem> {
-    let read = |path: &std::path::PathBuf| {
-        std::fs::read_to_string(path).map_err(|error| {
-            Problem::usage(format!("`--config {}` cannot be read", path.display())).because(error)
-        })
-    };
-    Ok(NewProjectBody {
-        id: args.id.clone(),
-        title: args.title.clone(),
-        repository: args.repository.clone(),
-        default_branch: args.default_branch.clone(),
-        config: args.config.as_ref().map(read).transpose()?,
-        settings: SettingsShown::default(),
-    })
-}
-
-fn project_lines(project: &ProjectShown) -> Vec<Line> {
-    let fact = |label: &str, value: &str| labelled(Tone::Faint, label, None).plain(clean(value));
-    let settings = &project.settings;
-    let limit = settings.concurrency.map_or_else(|| "any number".to_owned(), |n| n.to_string());
-    let supersede = if settings.supersede { "; a new run of a branch cancels the older ones" } else { "" };
-    vec![
-        labelled(Tone::Plain, "project", None).with(Tone::Strong, clean(&project.id)),
-        fact("title", &project.title),
-        fact("source", project.repository.as_deref().unwrap_or("uploads only")),
-        fact("branch", &project.default_branch),
-        fact(
-            "config",
-            if project.config.is_some() { "its own, for commits without one" } else { "that of the commit" },
-        ),
-        fact("runs", &format!("{limit} at a time, priority {}{supersede}", settings.priority)),
-        fact("kept", &format!("{} days, {} runs", settings.keep_days, settings.keep_runs)),
-    ]
 }
 
 #[cfg(test)]

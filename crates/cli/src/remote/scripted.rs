@@ -1,6 +1,7 @@
-//! For tests: a real HTTP server on loopback whose answers are scripted.
+//! For tests: an HTTP server on loopback that plays what a real one cannot be made to play when it is wanted:
+//! connections that break in mid-answer, passing refusals, wrong clocks, later versions.
 //!
-//! Each connection carries one exchange. A script may break it off, or go away and come back on the same port.
+//! Each connection carries one exchange. Whatever a real server does is tried on a real one.
 
 use super::console::Console;
 use super::settings::{Settings, Token};
@@ -8,7 +9,6 @@ use crate::config::Config;
 use shared::domain::time::Timestamp;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -31,10 +31,6 @@ impl Seen {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn call(&self) -> String {
-        format!("{} {}", self.method, self.path)
-    }
-
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
@@ -49,8 +45,6 @@ pub(crate) enum Answer {
     Cut(String),
     /// No answer at all.
     HangUp,
-    /// No answer, and nobody listens until the test says so.
-    GoAway,
 }
 
 pub(crate) fn json(status: u16, body: &serde_json::Value) -> Answer {
@@ -71,7 +65,6 @@ pub(crate) fn problem(status: u16, code: &str, detail: &str) -> Answer {
 pub(crate) struct Scripted {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
-    come_back: Sender<()>,
     serving: Option<JoinHandle<()>>,
 }
 
@@ -81,10 +74,9 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (come_back, back) = channel();
         let log = Arc::clone(&seen);
-        let serving = std::thread::spawn(move || serve(listener, address, &log, &back, &answer));
-        Self { address, seen, come_back, serving: Some(serving) }
+        let serving = std::thread::spawn(move || serve(&listener, &log, &answer));
+        Self { address, seen, serving: Some(serving) }
     }
 
     /// Answers one request after the other; more than these are answered 500.
@@ -102,15 +94,6 @@ impl Scripted {
         self.seen.lock().unwrap().clone()
     }
 
-    pub(crate) fn calls(&self) -> Vec<String> {
-        self.seen().iter().map(Seen::call).collect()
-    }
-
-    /// What lets a server that went away come back.
-    pub(crate) fn come_back(&self) -> Sender<()> {
-        self.come_back.clone()
-    }
-
     pub(crate) fn settings(&self) -> Settings {
         Settings { url: Some(self.url()), token: Some(Token::new(KEY)), project: Some("web".to_owned()) }
     }
@@ -122,7 +105,6 @@ impl Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        self.come_back.send(()).ok();
         if let Ok(mut stream) = TcpStream::connect(self.address) {
             drop(stream.write_all(b"QUIT / HTTP/1.1\r\n\r\n"));
         }
@@ -130,13 +112,7 @@ impl Drop for Scripted {
     }
 }
 
-fn serve(
-    mut listener: TcpListener,
-    address: SocketAddr,
-    log: &Mutex<Vec<Seen>>,
-    back: &Receiver<()>,
-    answer: &dyn Fn(&Seen, usize) -> Answer,
-) {
+fn serve(listener: &TcpListener, log: &Mutex<Vec<Seen>>, answer: &dyn Fn(&Seen, usize) -> Answer) {
     loop {
         let Ok((mut stream, _)) = listener.accept() else { return };
         let Some(seen) = read(&stream) else { continue };
@@ -161,11 +137,6 @@ fn serve(
                 drop(stream.write_all(format!("{head}{body}").as_bytes()));
             }
             Answer::HangUp => {}
-            Answer::GoAway => {
-                drop((stream, listener));
-                back.recv().unwrap();
-                listener = TcpListener::bind(address).unwrap();
-            }
         }
     }
 }

@@ -12,11 +12,10 @@ use super::client::Client;
 use super::client::route::Route;
 use super::console::Console;
 use super::watch::{OnStop, Watched, detached, watch};
-use super::wire::SourceMade;
 use super::{Session, pack, typed};
 use crate::args::RunArgs;
 use crate::args::reports::ReportPaths;
-use crate::ci::github::Muted;
+use crate::ci::github::{GitHub, Muted};
 use crate::config::Config;
 use crate::exit::{Exit, Problem};
 use crate::interrupt::{self, StopFlag};
@@ -25,7 +24,7 @@ use crate::progress::view::grouped;
 use crate::project::Target;
 use crate::run::reports;
 use crate::{git, order, suites};
-use http_api::api::wire::{NewRunBody, ProjectShown, RunShown};
+use http_api::api::wire::{NewRunBody, NewSourceBody, ProjectShown, RunShown, SourceOffered};
 use origin::Origin;
 use serde_json::Value;
 use shared::domain::filter::Filter;
@@ -102,7 +101,9 @@ impl Session<'_, '_> {
     ) -> Result<(), Problem> {
         let ci = self.config.ci.as_ref();
         let revision = git::revision(root, git::PATIENCE);
-        body.commit = ci.and_then(|ci| ci.commit.clone()).or_else(|| revision.commit.clone());
+        let change = ci.and_then(|ci| ci.github.as_ref()).and_then(GitHub::head_of_change);
+        let commit = change.or_else(|| ci.and_then(|ci| ci.commit.clone()));
+        body.commit = commit.or_else(|| revision.commit.clone());
         body.branch = ci.and_then(|ci| ci.branch.clone()).or_else(|| revision.branch.clone());
         body.pull_request = ci.and_then(|ci| ci.pull_request);
         if let Some(reference) = &args.reference {
@@ -123,7 +124,7 @@ impl Session<'_, '_> {
         let origin = if args.upload {
             Origin::Upload("asked for".to_owned())
         } else {
-            origin::of(root, &revision, project)
+            origin::of(root, &revision, project, self.client.is_near())
         };
         match origin {
             Origin::Commit(commit) => {
@@ -151,8 +152,8 @@ impl Session<'_, '_> {
             self.console.note(&format!("sending {files} files of the working directory, {kib} KiB ({why})"));
         }
         let route = Route::new(&["v1", "projects", project, "sources"]);
-        let wanted = serde_json::json!({ "size_bytes": size });
-        let made: SourceMade = self.client.send(&Method::POST, &route, &wanted)?.read()?;
+        let wanted = NewSourceBody { size_bytes: Some(size) };
+        let made: SourceOffered = self.client.send(&Method::POST, &route, &wanted)?.read()?;
         self.client.put_file(&made.upload_url, packed.archive.path(), "application/gzip")?;
         Ok(made.id)
     }

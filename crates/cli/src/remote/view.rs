@@ -15,6 +15,22 @@ pub fn ago(at: &str, now: Timestamp) -> String {
     }
 }
 
+/// A time as people write it, to the minute; the text itself if it is no time.
+#[must_use]
+pub fn minute(at: &str) -> String {
+    moment(at, 16).map_or_else(|| at.to_owned(), |text| format!("{text} UTC"))
+}
+
+/// A time of UTC as people write it, to the second; the text itself if it is no time.
+#[must_use]
+pub fn second(at: &str) -> String {
+    moment(at, 19).unwrap_or_else(|| at.to_owned())
+}
+
+fn moment(at: &str, letters: usize) -> Option<String> {
+    Some(Timestamp::parse(at)?.rfc3339().replace('T', " ").get(..letters)?.to_owned())
+}
+
 /// A duration in its greatest unit.
 fn age(ms: u64) -> String {
     const HOUR_MS: u64 = 3_600_000;

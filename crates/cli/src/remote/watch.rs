@@ -8,12 +8,11 @@ use super::client::refusal::ClientError;
 use super::client::route::Route;
 use super::console::Console;
 use super::view::run::{FAILURES_SHOWN, ending, exit_of, failures, progress};
-use super::wire::{CaseShown, JobShown, Listed};
 use crate::exit::{Exit, Problem};
 use crate::interrupt::{self, StopFlag};
 use crate::line::{Line, Tone, clean};
 use crate::progress::terminal::{leave, new_bar};
-use http_api::api::wire::{CancelBody, RunShown};
+use http_api::api::wire::{CancelBody, CaseShown, JobShown, Page, RunShown};
 use indicatif::ProgressBar;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -203,7 +202,7 @@ enum Missed {
 struct View<'a> {
     client: &'a Client,
     run: Polled<RunShown>,
-    jobs: Polled<Listed<JobShown>>,
+    jobs: Polled<Page<JobShown>>,
     id: String,
     seen_at: Instant,
 }
@@ -264,7 +263,7 @@ pub fn failed_cases(client: &Client, id: &str, run: &RunShown, limit: usize) -> 
     let route = Route::new(&["v1", "runs", id, "cases"]).with("outcome", Some("failures"));
     let listed = super::gather(client, &route, limit);
     listed
-        .and_then(|document| super::typed::<Listed<CaseShown>>(&document))
+        .and_then(|document| super::typed::<Page<CaseShown>>(&document))
         .map(|listed| listed.items)
         .unwrap_or_default()
 }
@@ -335,6 +334,3 @@ impl Drop for Screen<'_, '_> {
         self.close();
     }
 }
-
-#[cfg(test)]
-mod tests;

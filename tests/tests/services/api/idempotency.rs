@@ -140,10 +140,18 @@ fn a_secret_is_in_its_first_answer_only() {
     let again = post(&front, "/v1/projects/web/keys", "a", &body);
     assert_eq!(again.problem(), (409, "done_already"));
     assert_eq!(front.get("/v1/projects/web/keys").ok()["items"].as_array().unwrap().len(), 1);
+    let rules = "/v1/projects/web/notifications";
+    let channel = json!({ "kind": "webhook", "url": "https://example.org/hook" });
+    let rule = json!({ "name": "hook", "on": ["failure"], "channel": channel });
+    let hook = post(&front, rules, "b", &rule).ok();
+    assert_eq!(post(&front, rules, "b", &rule).problem(), (409, "done_already"));
     let me = front.get("/v1/me").ok()["subject"].as_str().unwrap().to_owned();
     let services = &front.desk.services;
     let stored =
         now(services.store.query(&format!("idem#{me}"), "", None, 10, services.clock.now())).unwrap();
-    assert_eq!(stored.documents.len(), 1);
-    assert!(!stored.documents[0].body.contains(made["token"].as_str().unwrap()));
+    assert_eq!(stored.documents.len(), 2);
+    for document in &stored.documents {
+        assert!(!document.body.contains(made["token"].as_str().unwrap()));
+        assert!(!document.body.contains(hook["secret"].as_str().unwrap()));
+    }
 }

@@ -138,6 +138,60 @@ pub struct NewProjectArgs {
     /// A fleetest.toml for commits that have none
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Output.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+/// How a project's runs are treated; what is not given stays as it is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SettingsArgs {
+    /// Runs that may work at the same time; 0 = as many as there is room for
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<u32>,
+    /// Runs of a project with a higher number are started first, -100 to 100
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub priority: Option<i32>,
+    /// Whether a new run of a branch cancels the older ones
+    #[arg(long, value_name = "true|false")]
+    pub supersede: Option<bool>,
+    /// Finished runs older than this are forgotten
+    #[arg(long, value_name = "DAYS")]
+    pub keep_days: Option<u32>,
+    /// Of the finished runs at most this many are kept
+    #[arg(long, value_name = "N")]
+    pub keep_runs: Option<u32>,
+}
+
+/// Arguments of `projects change`.
+#[derive(Debug, Clone, Args)]
+pub struct ChangedProjectArgs {
+    /// Id [default: `FLEETEST_PROJECT`, else the folder's name]
+    pub id: Option<String>,
+    /// What people call it
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// https or ssh URL of its repository
+    #[arg(long, value_name = "URL")]
+    pub repository: Option<String>,
+    /// Take its repository away: only uploads are tested
+    #[arg(long, conflicts_with = "repository")]
+    pub no_repository: bool,
+    /// Branch that runs test by default
+    #[arg(long, value_name = "NAME")]
+    pub default_branch: Option<String>,
+    /// A fleetest.toml for commits that have none
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Take its fleetest.toml away: commits bring their own
+    #[arg(long, conflicts_with = "config")]
+    pub no_config: bool,
+    /// Settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
     /// Output.
     #[command(flatten)]
     pub shown: Shown,
@@ -154,6 +208,8 @@ pub enum ProjectsCommand {
     },
     /// Register a project
     Create(NewProjectArgs),
+    /// Change a project; what is not given stays as it is
+    Change(ChangedProjectArgs),
     /// Show a project
     Show {
         /// Id [default: `FLEETEST_PROJECT`, else the folder's name]

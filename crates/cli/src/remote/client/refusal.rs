@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use ureq::http::{Method, Response, header};
 
+/// What a server says that does not know the path at all.
+const NO_ROUTE: &str = "there is no such route";
 /// Most of an error's body that is read.
 const BODY_LIMIT_BYTES: u64 = 256 * 1024;
 
@@ -133,9 +135,13 @@ impl Refusal {
     fn into_problem(self) -> Problem {
         let mut what = self.detail.clone();
         for FieldError { pointer, detail } in &self.errors {
-            if *detail != self.detail {
-                what = format!("{what}; `{}`: {}", clean(pointer), clean(detail));
-            }
+            let is_said = clean(detail) == self.detail;
+            let part = clean(pointer);
+            what = match is_said {
+                true if part.is_empty() => what,
+                true => format!("{what} (`{part}`)"),
+                false => format!("{what}; `{part}`: {}", clean(detail)),
+            };
         }
         let problem = match self.status {
             300..=428 | 431..=499 => Problem::usage(what),
@@ -156,6 +162,12 @@ impl Refusal {
 
     fn hint(&self) -> Option<&'static str> {
         Some(match self.status {
+            400..=499 if self.code.is_empty() => {
+                "this is no answer of a Fleetest server; set FLEETEST_URL to the address of one"
+            }
+            404 if self.detail == NO_ROUTE => {
+                "check FLEETEST_URL: nothing more than the address of a server of this version"
+            }
             401 => "set FLEETEST_TOKEN to a valid key; `fleetest doctor` tries it",
             403 => "use a key with a higher role or more scopes, or ask someone who has one",
             404 => "check the name; what a key has no role in is not found either",

@@ -9,8 +9,8 @@ use crate::remote::args::{Format, ImportArgs};
 use crate::remote::client::Content;
 use crate::remote::client::route::Route;
 use crate::remote::view::run::headline;
-use crate::remote::wire::ImportMade;
 use crate::remote::{Session, typed};
+use http_api::api::wire::{ImportShown, NotAcceptedShown};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -29,13 +29,19 @@ impl Session<'_, '_> {
         let revision = git::revision(&self.config.here, git::PATIENCE);
         let ci = self.config.ci.as_ref();
         let known = |of: fn(&Ci) -> &Option<String>| ci.and_then(|ci| of(ci).clone());
+        // What stands here says nothing about the branch of another commit.
+        let branch = if args.commit.is_some() { None } else { known(|ci| &ci.branch).or(revision.branch) };
         let route = Route::new(&["v1", "projects", &project, "imports"])
             .with("suite", args.suite.as_deref())
-            .with("commit", known(|ci| &ci.commit).or(revision.commit))
-            .with("branch", known(|ci| &ci.branch).or(revision.branch));
-        let mut documents = Vec::new();
+            .with("commit", args.commit.clone().or(known(|ci| &ci.commit)).or(revision.commit))
+            .with("branch", args.branch.clone().or(branch))
+            .with("pull_request", args.pull_request.or(ci.and_then(|ci| ci.pull_request)))
+            .with("build", args.build.as_deref());
+        let (mut documents, mut exit) = (Vec::new(), Exit::Passed);
         for file in &args.files {
-            documents.push(self.import_file(file, args.format, &route)?);
+            let (document, whole) = self.import_file(file, args.format, &route)?;
+            documents.push(document);
+            exit = if whole { exit } else { Exit::CouldNotRun };
         }
         if self.console.json {
             let document = match documents.as_slice() {
@@ -44,10 +50,16 @@ impl Session<'_, '_> {
             };
             self.console.document(&document);
         }
-        Ok(Exit::Passed)
+        Ok(exit)
     }
 
-    fn import_file(&mut self, file: &Path, format: Option<Format>, route: &Route) -> Result<Value, Problem> {
+    /// Answers the server's document, and whether the file was taken whole.
+    fn import_file(
+        &mut self,
+        file: &Path,
+        format: Option<Format>,
+        route: &Route,
+    ) -> Result<(Value, bool), Problem> {
         let spooled = if file == Path::new("-") { Some(spool()?) } else { None };
         let path = spooled.as_ref().map_or(file, |spooled| spooled.path());
         let format = match format {
@@ -58,36 +70,45 @@ impl Session<'_, '_> {
         let route = route.clone().with("format", Some(format.as_str()));
         let reply = self.client.send_content(&Method::POST, &route, Content::File(path, media_type))?;
         let document: Value = reply.read()?;
-        let made: ImportMade = typed(&document)?;
+        let made: ImportShown = typed(&document)?;
         if !self.console.json {
             let line = headline(&made.run, (self.console.now)());
             self.console.answer(&[line]);
         }
+        if made.repeated {
+            self.console.note(&format!("`{}` was imported before; this is the run of then", file.display()));
+        }
         self.tell_rest(file, &made);
-        Ok(document)
+        Ok((document, made.not_accepted_count == 0))
     }
 
     /// What was not accepted is never passed over in silence.
-    fn tell_rest(&mut self, file: &Path, made: &ImportMade) {
-        let all = made.not_accepted.len();
+    fn tell_rest(&mut self, file: &Path, made: &ImportShown) {
+        let all = made.not_accepted_count;
         if all == 0 {
             return;
         }
-        let what = format!(
-            "of `{}` {} not accepted:",
-            file.display(),
-            count(u64::try_from(all).unwrap_or(0), "part")
-        );
+        let what = format!("of `{}` {} not accepted:", file.display(), count(all, "part"));
         let mut lines = vec![Line::new().with(Tone::Warn, "note: ").plain(clean(&what))];
-        for part in made.not_accepted.iter().take(NAMED) {
-            let text = part.as_str().map_or_else(|| part.to_string(), str::to_owned);
-            lines.push(Line::new().plain(format!("  {}", clean(&text))));
-        }
-        if all > NAMED {
-            lines.push(Line::new().plain(format!("  and {} more (`--json` has them all)", all - NAMED)));
+        lines.extend(made.not_accepted.iter().take(NAMED).map(part));
+        let named = u64::try_from(made.not_accepted.len().min(NAMED)).unwrap_or(u64::MAX);
+        if all > named {
+            lines.push(
+                Line::new().plain(format!("  and {} more (`--json` has the first hundred)", all - named)),
+            );
         }
         self.console.chat(&lines);
     }
+}
+
+/// Where something was not accepted, and why.
+fn part(part: &NotAcceptedShown) -> Line {
+    let place = match (part.line, part.column) {
+        (Some(line), Some(column)) => format!("line {line}, column {column}: "),
+        (Some(line), None) => format!("line {line}: "),
+        (None, _) => String::new(),
+    };
+    Line::new().plain(format!("  {place}{}", clean(&part.reason)))
 }
 
 /// Stdin as a file, because a call that is repeated reads it again.

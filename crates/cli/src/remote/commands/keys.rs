@@ -6,9 +6,8 @@ use crate::line::{Line, Tone, clean};
 use crate::remote::args::{KeyOwner, KeysCommand};
 use crate::remote::client::Content;
 use crate::remote::client::route::Route;
-use crate::remote::wire::Listed;
 use crate::remote::{Session, typed, view};
-use http_api::api::wire::{KeyMade, KeyShown, NewKeyBody, RotateBody};
+use http_api::api::wire::{KeyMade, KeyShown, NewKeyBody, Page, RotateBody};
 use serde_json::Value;
 use shared::domain::time::Timestamp;
 use ureq::http::Method;
@@ -23,7 +22,7 @@ impl Session<'_, '_> {
                 let document = self.gather(&Route::new(&parts(&owner, &[])), LIST)?;
                 self.note_if_empty(&document, "there is no key");
                 self.show_document(&document, |console| {
-                    let keys = typed::<Listed<KeyShown>>(&document)?.items;
+                    let keys = typed::<Page<KeyShown>>(&document)?.items;
                     Ok(view::list::keys(&keys, (console.now)(), console.width))
                 })
             }
@@ -40,7 +39,7 @@ impl Session<'_, '_> {
                 let route = Route::new(&parts(&self.owner(owner)?, &[key]));
                 let reply = self.client.send_content(&Method::DELETE, &route, Content::Empty)?;
                 if self.console.json {
-                    self.console.document(&serde_json::from_slice(&reply.body).unwrap_or(Value::Null));
+                    self.console.document(&reply.read()?);
                 }
                 self.console.chat(&[Line::new().plain(format!("`{}` is taken back", clean(key)))]);
                 Ok(Exit::Passed)

@@ -7,9 +7,8 @@ use crate::progress::view::labelled;
 use crate::remote::args::{ScheduleArgument, SchedulesCommand};
 use crate::remote::client::Content;
 use crate::remote::client::route::Route;
-use crate::remote::wire::{Listed, NewSchedule, ScheduleShown};
 use crate::remote::{Session, typed, view};
-use http_api::api::wire::NewRunBody;
+use http_api::api::wire::{NewRunBody, NewScheduleBody, Page, RunShown, ScheduleChange, ScheduleShown};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -21,23 +20,21 @@ impl Session<'_, '_> {
                 let document = self.gather(&Route::new(&["v1", "projects", &project, "schedules"]), LIST)?;
                 self.note_if_empty(&document, "there is no schedule");
                 self.show_document(&document, |console| {
-                    Ok(view::list::schedules(
-                        &typed::<Listed<ScheduleShown>>(&document)?.items,
-                        console.width,
-                    ))
+                    Ok(view::list::schedules(&typed::<Page<ScheduleShown>>(&document)?.items, console.width))
                 })
             }
             SchedulesCommand::Create { name, cron, time_zone, reference, suites, of, .. } => {
                 let project = self.project(of.project.as_deref())?;
-                let body = NewSchedule {
+                let body = NewScheduleBody {
                     name: name.clone(),
                     cron: cron.clone(),
-                    zone: time_zone.clone(),
+                    zone: time_zone.clone().unwrap_or_else(|| "UTC".to_owned()),
                     order: NewRunBody {
                         r#ref: reference.clone(),
                         suites: suites.clone(),
                         ..NewRunBody::default()
                     },
+                    paused: false,
                 };
                 let route = Route::new(&["v1", "projects", &project, "schedules"]);
                 let document: Value = self.client.send(&Method::POST, &route, &body)?.read()?;
@@ -47,19 +44,15 @@ impl Session<'_, '_> {
             SchedulesCommand::Resume(args) => self.change_schedule(args, false),
             SchedulesCommand::Delete(args) => {
                 let route = self.schedule(args, &[])?;
-                let reply = self.client.send_content(&Method::DELETE, &route, Content::Empty)?;
-                if self.console.json {
-                    self.console.document(&serde_json::from_slice(&reply.body).unwrap_or(Value::Null));
-                }
-                let told = format!("`{}` is removed", clean(&args.schedule));
-                self.console.chat(&[Line::new().plain(told)]);
+                self.client.send_content(&Method::DELETE, &route, Content::Empty)?;
+                self.tell_removed(&args.schedule);
                 Ok(Exit::Passed)
             }
             SchedulesCommand::Run(args) => {
                 let route = self.schedule(args, &["run"])?;
                 let document: Value = self.client.send(&Method::POST, &route, &json!({}))?.read()?;
-                let run = document.get("id").and_then(Value::as_str).unwrap_or("-").to_owned();
-                self.announce(&document, &run);
+                let run: RunShown = typed(&document)?;
+                self.announce(&document, &run.id);
                 Ok(Exit::Passed)
             }
         }
@@ -74,8 +67,8 @@ impl Session<'_, '_> {
 
     fn change_schedule(&mut self, args: &ScheduleArgument, paused: bool) -> Result<Exit, Problem> {
         let route = self.schedule(args, &[])?;
-        let document: Value =
-            self.client.send(&Method::PATCH, &route, &json!({ "paused": paused }))?.read()?;
+        let change = ScheduleChange { paused: Some(paused), ..ScheduleChange::default() };
+        let document: Value = self.client.send(&Method::PATCH, &route, &change)?.read()?;
         self.show_document(&document, |_| Ok(lines(&typed(&document)?)))
     }
 }
@@ -94,7 +87,7 @@ fn lines(schedule: &ScheduleShown) -> Vec<Line> {
     if schedule.paused {
         lines.push(labelled(Tone::Warn, "paused", None).plain("it starts nothing until it is resumed"));
     } else {
-        lines.extend(schedule.next_fires.iter().map(|next| fact("next", next)));
+        lines.extend(schedule.next_fires.iter().map(|next| fact("next", &view::minute(next))));
     }
     lines
 }

@@ -6,7 +6,7 @@ use crate::exit::Problem;
 use crate::remote::client::refusal::ClientError;
 use crate::remote::client::route::Route;
 use crate::remote::client::{Client, Reply};
-use crate::remote::wire::{GrantShown, Me};
+use http_api::api::wire::{GrantShown, MeShown};
 use shared::domain::time::Timestamp;
 use std::error::Error as _;
 use std::time::Duration;
@@ -51,9 +51,7 @@ fn unreachable(client: &Client, config: &Config, error: &ClientError) -> Finding
 
 fn reached(client: &Client) -> Finding {
     let base = client.base();
-    let host = base.split("://").nth(1).unwrap_or_default();
-    let is_near = ["127.", "localhost", "[::1]"].iter().any(|near| host.starts_with(near));
-    if base.starts_with("http://") && !is_near && client.has_token() {
+    if base.starts_with("http://") && !client.is_near() && client.has_token() {
         return Finding::warn(
             "server",
             format!("`{base}` answers, and the key goes there without encryption"),
@@ -93,7 +91,7 @@ fn key(client: &Client) -> Finding {
         );
     }
     match client.try_get(&Route::new(&["v1", "me"]), None) {
-        Ok(reply) => match reply.read::<Me>() {
+        Ok(reply) => match reply.read::<MeShown>() {
             Ok(me) => Finding::ok("key", format!("valid: {}", who(&me))),
             Err(_) => Finding::ok("key", "valid"),
         },
@@ -109,7 +107,7 @@ fn key(client: &Client) -> Finding {
     }
 }
 
-fn who(me: &Me) -> String {
+fn who(me: &MeShown) -> String {
     let grant = |grant: &GrantShown| match &grant.project {
         Some(project) => format!("{} of `{project}`", grant.role),
         None => format!("{} of every project", grant.role),
@@ -123,32 +121,23 @@ fn who(me: &Me) -> String {
 mod tests {
     use super::*;
     use crate::remote::doctor::Health;
-    use crate::remote::scripted::{Answer, NOW, Scripted, Seen, json, problem};
-    use serde_json::json as value;
+    use crate::remote::scripted::{Answer, NOW, Scripted};
     use std::path::Path;
 
-    /// What doctor says of a server with this clock that answers `/v1/me` so.
-    fn healths(date: &'static str, me: impl Fn(&Seen) -> Answer + Send + 'static) -> Vec<(Health, String)> {
-        let server = Scripted::start(move |seen, _| match seen.path.as_str() {
-            "/healthz" => Answer::Say(200, vec![("date", date.to_owned())], "{}".to_owned()),
-            _ => me(seen),
-        });
-        let findings = look(&server.config(Path::new("/")), NOW);
-        findings.into_iter().map(|finding| (finding.health, finding.state)).collect()
-    }
-
     #[test]
-    fn a_server_its_clock_and_the_key_are_looked_at() {
-        let grants = value!([{"project": "web", "role": "developer"}, {"project": null, "role": "viewer"}]);
-        let me = value!({"subject": "key:ci", "grants": grants, "scopes": ["read", "run"]});
-        let found = healths("Tue, 14 Nov 2023 22:13:22 GMT", move |_| json(200, &me));
-        assert!(found.iter().all(|(health, _)| *health == Health::Ok), "{found:?}");
-        assert_eq!(found[1].1, "differs from the server's by 2s");
-        assert_eq!(found[2].1, "valid: key:ci, developer of `web`, viewer of every project, for read, run");
-        let found =
-            healths("Tue, 14 Nov 2023 22:23:20 GMT", |_| problem(401, "unauthorised", "it was revoked"));
-        assert_eq!(found[1], (Health::Warn, "differs from the server's by 600s".to_owned()));
-        assert_eq!(found[2], (Health::Fail, "it was revoked".to_owned()));
+    fn a_clock_that_differs_is_found() {
+        let skew = |date: &'static str| {
+            let server = Scripted::start(move |_, _| {
+                Answer::Say(200, vec![("date", date.to_owned())], "{}".to_owned())
+            });
+            let found = look(&server.config(Path::new("/")), NOW);
+            let clock = found.into_iter().find(|finding| finding.subject == "clock").unwrap();
+            (clock.health, clock.state)
+        };
+        let near = (Health::Ok, "differs from the server's by 2s".to_owned());
+        assert_eq!(skew("Tue, 14 Nov 2023 22:13:22 GMT"), near);
+        let far = (Health::Warn, "differs from the server's by 600s".to_owned());
+        assert_eq!(skew("Tue, 14 Nov 2023 22:23:20 GMT"), far);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::remote::console::Console;
 use crate::remote::view::run::{counted, failures};
 use crate::remote::view::took;
 use crate::remote::watch::{Over, failed_cases};
-use crate::remote::wire::CaseShown;
+use http_api::api::wire::CaseShown;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;

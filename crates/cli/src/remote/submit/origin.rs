@@ -19,14 +19,20 @@ pub(super) enum Origin {
 }
 
 /// Decides; in doubt the directory is sent, because then what is tested is what stands here.
-pub(super) fn of(root: &Path, revision: &Revision, project: &ProjectShown) -> Origin {
-    match fetchable(root, revision, project) {
+/// `near` says that the server is on this machine, so that paths mean the same to it.
+pub(super) fn of(root: &Path, revision: &Revision, project: &ProjectShown, near: bool) -> Origin {
+    match fetchable(root, revision, project, near) {
         Ok(commit) => Origin::Commit(commit),
         Err(why) => Origin::Upload(why.to_owned()),
     }
 }
 
-fn fetchable(root: &Path, revision: &Revision, project: &ProjectShown) -> Result<String, &'static str> {
+fn fetchable(
+    root: &Path,
+    revision: &Revision,
+    project: &ProjectShown,
+    near: bool,
+) -> Result<String, &'static str> {
     let repository = project.repository.as_deref().ok_or("the project has no repository")?;
     let commit = revision.commit.as_deref().filter(|id| is_commit(id)).ok_or("there is no commit")?;
     if revision.dirty {
@@ -43,7 +49,12 @@ fn fetchable(root: &Path, revision: &Revision, project: &ProjectShown) -> Result
     if untracked.is_none_or(|names| !names.is_empty()) {
         return Err("there are files that git does not know");
     }
-    if remotes_with(root, commit).iter().any(|url| is_same_repository(url, repository)) {
+    let is_known = remotes_with(root, commit).iter().any(|url| is_same_repository(url, repository));
+    let is_here = || {
+        let here = root.to_str().into_iter().map(str::to_owned);
+        here.chain(remotes_with(root, commit)).any(|path| is_same_folder(&path, repository))
+    };
+    if is_known || (near && is_here()) {
         Ok(commit.to_owned())
     } else {
         Err("the commit is not in the project's repository, as far as git knows here")
@@ -65,6 +76,15 @@ fn remotes_with(root: &Path, commit: &str) -> Vec<String> {
 /// Whether two addresses name the same repository, whatever way leads there.
 fn is_same_repository(one: &str, other: &str) -> bool {
     place(one).is_some_and(|one| place(other) == Some(one))
+}
+
+/// Whether two absolute paths of this machine lead to the same folder.
+fn is_same_folder(one: &str, other: &str) -> bool {
+    let folder = |text: &str| {
+        let path = Path::new(text.trim());
+        path.is_absolute().then(|| path.canonicalize().ok()).flatten()
+    };
+    folder(one).is_some_and(|one| folder(other) == Some(one))
 }
 
 /// Host and path of an address; user, scheme, port and `.git` are only a way to get there.
@@ -113,7 +133,7 @@ mod tests {
     }
 
     fn decide(dir: &Path, repository: Option<&str>) -> Origin {
-        of(dir, &revision(dir, crate::git::PATIENCE), &project(repository))
+        of(dir, &revision(dir, crate::git::PATIENCE), &project(repository), false)
     }
 
     #[test]
@@ -146,6 +166,28 @@ mod tests {
         assert_eq!(why(decide(dir, ours)), "there are files that git does not know");
         std::fs::write(dir.join("a"), "2").unwrap();
         assert_eq!(why(decide(dir, ours)), "it differs from its commit");
+    }
+
+    #[test]
+    fn a_path_means_something_to_a_server_of_this_machine_only() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (dir, bare) = (scratch.path().join("web"), scratch.path().join("web.git"));
+        std::fs::create_dir(&dir).unwrap();
+        git(&dir, &["init", "-q"]);
+        std::fs::write(dir.join("a"), "1").unwrap();
+        git(&dir, &["add", "a"]);
+        git(&dir, &["commit", "-q", "-m", "x"]);
+        let known = revision(&dir, crate::git::PATIENCE);
+        let commit = Origin::Commit(known.commit.clone().unwrap());
+        let itself = project(dir.to_str());
+        assert_eq!(of(&dir, &known, &itself, true), commit);
+        assert_ne!(of(&dir, &known, &itself, false), commit);
+        let pushed = project(bare.to_str());
+        git(scratch.path(), &["init", "-q", "--bare", "web.git"]);
+        git(&dir, &["remote", "add", "origin", bare.to_str().unwrap()]);
+        assert_ne!(of(&dir, &known, &pushed, true), commit, "it was not pushed");
+        git(&dir, &["push", "-q", "origin", "main"]);
+        assert_eq!(of(&dir, &known, &pushed, true), commit);
     }
 
     #[test]

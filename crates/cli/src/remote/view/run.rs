@@ -5,8 +5,7 @@ use crate::exit::Exit;
 use crate::line::{Line, Tone, clean};
 use crate::progress::view::{count, grouped, labelled};
 use crate::remote::table::{self, Cell};
-use crate::remote::wire::{CaseShown, JobShown};
-use http_api::api::wire::{CauseShown, CountsShown, RunShown};
+use http_api::api::wire::{CaseShown, CauseShown, CountsShown, JobShown, RunShown};
 use shared::domain::time::Timestamp;
 
 /// Failed cases shown at the end.
@@ -83,10 +82,10 @@ pub fn table(runs: &[RunShown], now: Timestamp, width: Option<usize>) -> Vec<Lin
             vec![
                 Cell::new(&run.id),
                 Cell::new(if run.parked { "PARKED" } else { word }).tone(tone),
-                Cell::new(run.branch.as_deref().unwrap_or("-")),
-                Cell::new(short_commit(run.commit.as_deref())),
+                Cell::new(run.branch.as_deref().unwrap_or("-")).soft(),
+                Cell::new(short_commit(run.commit.as_deref())).optional(),
                 Cell::number(ago(&run.queued_at, now)),
-                Cell::number(took.map(|took| took.to_string()).unwrap_or_default()),
+                Cell::number(took.map(|took| took.to_string()).unwrap_or_default()).optional(),
                 Cell::new(counts),
             ]
         })
@@ -107,6 +106,11 @@ pub fn page(run: &RunShown, jobs: &[JobShown], failed: &[CaseShown], now: Timest
         None => run.trigger.kind.clone(),
     };
     lines.push(fact("made by", &format!("{}, {kind}, {}", run.actor, ago(&run.queued_at, now))));
+    if run.parked {
+        let approve = format!("fleetest approve {}", clean(&run.id));
+        let line = labelled(Tone::Warn, "parked", None).plain("it waits for approval: ");
+        lines.push(line.with(Tone::Accent, approve));
+    }
     lines.extend(cause(run));
     lines.extend(job_lines(jobs, now));
     lines.extend(failed_lines(failed, run));
@@ -147,7 +151,7 @@ fn cause(run: &RunShown) -> Vec<Line> {
 fn job_lines(jobs: &[JobShown], now: Timestamp) -> Vec<Line> {
     let line = |job: &JobShown| {
         let (tone, word) = word(&job.status, job.verdict.as_deref(), job.cause.as_ref());
-        let counts = job.counts.as_ref().map(counted).unwrap_or_default();
+        let counts = counted(&job.counts);
         let took = took(job.started_at.as_deref(), job.finished_at.as_deref(), now);
         let took = took.map(|took| format!(" in {took}")).unwrap_or_default();
         let why = job.cause.as_ref().filter(|cause| cause.code != "tests_failed");
@@ -214,9 +218,7 @@ pub fn ending(run: &RunShown, jobs: &[JobShown], failed: &[CaseShown], now: Time
 pub fn progress(run: &RunShown, jobs: &[JobShown], now: Timestamp) -> Line {
     let (tone, word) = word(&run.status, run.verdict.as_deref(), run.cause.as_ref());
     let mut sum = CountsShown::default();
-    for counts in jobs.iter().filter_map(|job| job.counts.as_ref()) {
-        add(&mut sum, counts);
-    }
+    jobs.iter().for_each(|job| add(&mut sum, &job.counts));
     let mut line = Line::new().plain("  ").with(tone, word.to_lowercase());
     if run.parked {
         return line.plain(", waits for approval");

@@ -2,13 +2,14 @@
 
 use crate::api::door::{Api, Authorized, CanConfigure, OneProject};
 use crate::api::extract::Body;
+use crate::api::idempotency::Unkept;
 use crate::api::problem::Problem;
 use crate::api::wire::{
     ChannelBody, DeliveryShown, NewRuleBody, OccasionWord, Page, ProblemBody, RuleChange, RuleMade, RuleShown,
 };
-use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use shared::domain::id::RuleId;
 use shared::domain::notify::{Occasion, Rule, Wrong};
 use shared::domain::secret::Secret;
@@ -46,8 +47,9 @@ async fn create(door: Door, Body(body): Body<NewRuleBody>) -> Result<Response, P
     let (new, secret) = parse(door.services(), body)?;
     let rule = door.services().create_rule(&door.actor, project, new).await?;
     let location = format!("/v1/projects/{project}/notifications/{}", rule.id);
+    let unkept = secret.is_some().then_some(Extension(Unkept));
     let made = RuleMade { rule: rule.into(), secret };
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(made)).into_response())
+    Ok((StatusCode::CREATED, unkept, [(header::LOCATION, location)], Json(made)).into_response())
 }
 
 /// A rule.
