@@ -41,7 +41,7 @@ impl<'a> Instance<'a> {
     }
 
     pub(crate) fn start(&mut self) -> Server {
-        self.start_with(&["--allow-local-sources", "--slots=2"])
+        self.start_with(&["--allow-local-sources", "--slots=2", "--rate-limit=0"])
     }
 
     /// Starts it and waits until it says where it is.

@@ -4,7 +4,7 @@
 //! cheap. The first failing step ends it with what to do; it never goes on with something half checked.
 
 use crate::toolbox::TestRunner;
-use crate::{launch, place, say, tidy, toolbox};
+use crate::{fuzz_api, launch, place, say, tidy, toolbox};
 use anyhow::{Context as _, Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -53,6 +53,11 @@ fn slow_steps(steps: &mut Steps, runner: &TestRunner, python: &Path) -> Result<(
     steps.step("simulation", "the failing seed is printed with the line that replays it", || {
         simulation(runner, python)
     })?;
+    steps.step(
+        "api fuzzing",
+        "each failure above has its request; docs/fuzzing.md says how to send it again",
+        || fuzz_api::command(fuzz_api::EXAMPLES, fuzz_api::SEED),
+    )?;
     steps.step("documentation", "rerun with `cargo doc --workspace --no-deps`", || {
         let mut doc = Command::new("cargo");
         doc.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"]);

@@ -1,4 +1,4 @@
-//! Automation of this repository: `cargo xtask tidy | ci | conformance | bench`.
+//! Automation of this repository: `cargo xtask tidy | ci | fuzz-api | conformance | bench`.
 //!
 //! Everything that a person or a pipeline does to the repository is a subcommand here, so that no rule lives
 //! in a shell script. This crate holds no product code and nothing depends on it.
@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod compare;
 mod conformance;
+mod fuzz_api;
 mod junit;
 mod launch;
 mod libtest;
@@ -38,6 +39,15 @@ enum Task {
         /// Leave out the slow steps: documentation, many simulation seeds, the smoke run.
         #[arg(long)]
         fast: bool,
+    },
+    /// Send a served instance what its description allows and forbids, and hold its answers against it.
+    FuzzApi {
+        /// Requests that are made up for each operation; a few thousand are a long round.
+        #[arg(long, value_name = "N", default_value_t = fuzz_api::EXAMPLES)]
+        examples: u32,
+        /// Other seeds make other requests.
+        #[arg(long, value_name = "S", default_value_t = fuzz_api::SEED)]
+        seed: u64,
     },
     /// Run published test suites with their own framework and with `fleetest`, and compare case by case.
     Conformance {
@@ -101,6 +111,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Task::Tidy => tidy::command(),
         Task::Ci { fast } => ci::command(fast),
+        Task::FuzzApi { examples, seed } => fuzz_api::command(examples, seed),
         Task::Conformance { only, binary, reference_only } => {
             conformance::command(&only, binary, reference_only)
         }

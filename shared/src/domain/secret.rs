@@ -4,6 +4,11 @@ use super::id::digest_hex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Shortest secret that signs.
+const SIGNING_MIN_CHARS: usize = 16;
+/// Longest secret that signs.
+const SIGNING_LIMIT_BYTES: usize = 1024;
+
 /// A secret of a user: a token, a signing secret, a URL that is one. Printing it prints nothing of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -26,6 +31,12 @@ impl Secret {
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is long enough to sign with, and not longer than anybody needs.
+    #[must_use]
+    pub fn can_sign(&self) -> bool {
+        self.0.chars().count() >= SIGNING_MIN_CHARS && self.0.len() <= SIGNING_LIMIT_BYTES
     }
 
     /// The beginning of its digest, by which people tell their secrets apart.
@@ -52,6 +63,13 @@ fn host_of(url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signing_secret_is_counted_in_characters() {
+        for (text, sound) in [("é".repeat(15), false), ("é".repeat(16), true), ("x".repeat(1025), false)] {
+            assert_eq!(Secret::new(&text).can_sign(), sound, "{text}");
+        }
+    }
 
     #[test]
     fn nothing_of_a_secret_is_shown() {

@@ -16,10 +16,6 @@ use sha2::Sha256;
 
 /// Secrets that may be good at the same time, so that one can be replaced without a gap.
 pub const SECRETS_LIMIT: usize = 2;
-/// Shortest secret.
-pub const SECRET_MIN_BYTES: usize = 16;
-/// Longest secret.
-pub const SECRET_LIMIT_BYTES: usize = 1024;
 /// Longest id of a delivery, and longest name of an event.
 const WORD_LIMIT_BYTES: usize = 64;
 

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use shared::domain::id::digest_hex;
@@ -78,6 +78,19 @@ impl Gate {
         usize::try_from(hasher.finish() % lanes).ok().and_then(|lane| self.lanes.get(lane))
     }
 
+    /// Whether the route of this path has the method; what no route knows is for the routes to tell.
+    async fn takes(&self, method: &Method, path: &Uri) -> bool {
+        let mut question = Request::new(Body::empty());
+        *question.method_mut() = Method::OPTIONS;
+        question.uri_mut().clone_from(path);
+        let answer = match self.routes.clone().oneshot(question).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        };
+        let allowed = answer.headers().get(header::ALLOW).and_then(|allowed| allowed.to_str().ok());
+        allowed.is_some_and(|allowed| allowed.split(',').any(|known| known.trim() == method.as_str()))
+    }
+
     /// The tag of the resource as the caller sees it now.
     async fn current(&self, look: Request) -> Result<String, Problem> {
         let seen = match self.routes.clone().oneshot(look).await {
@@ -125,6 +138,8 @@ pub(super) async fn matched(State(gate): State<Gate>, request: Request, next: Ne
     if request.headers().contains_key(header::IF_MATCH) {
         match gate.current(look_at(&request)).await {
             Ok(etag) if wanted.iter().any(|tag| tag == "*" || *tag == etag) => {}
+            // Without such a method nothing is to be changed: the routes say so.
+            _ if !gate.takes(request.method(), request.uri()).await => {}
             Ok(_) => return failed("it was changed meanwhile; read it again").into_response(),
             Err(problem) => return problem.into_response(),
         }

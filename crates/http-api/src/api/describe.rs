@@ -63,6 +63,7 @@ pub fn description() -> Value {
         components.insert("responses".to_owned(), problems());
         components.insert("parameters".to_owned(), parameters());
     }
+    name_unsigned(&mut document);
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     for (path, item) in paths.into_iter().flatten() {
         for method in METHODS {
@@ -72,6 +73,23 @@ pub fn description() -> Value {
         }
     }
     document
+}
+
+/// The names of the formats of whole numbers are those of signed ones, whose upper half nobody could send.
+fn name_unsigned(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            let unsigned = map.get("minimum").and_then(Value::as_u64).is_some();
+            match map.get("format").and_then(Value::as_str) {
+                Some("int32") if unsigned => map.insert("format".to_owned(), Value::from("uint32")),
+                Some("int64") if unsigned => map.insert("format".to_owned(), Value::from("uint64")),
+                Some(_) | None => None,
+            };
+            map.values_mut().for_each(name_unsigned);
+        }
+        Value::Array(items) => items.iter_mut().for_each(name_unsigned),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn problems() -> Value {
@@ -91,19 +109,20 @@ fn problems() -> Value {
 
 fn parameters() -> Value {
     let header = |name: &str, about: &str, schema: Value| json!({ "name": name, "in": "header", "required": false, "description": about, "schema": schema });
-    let tags = json!({ "type": "string", "maxLength": 1000, "pattern": "^[!-~ ]*$" });
+    // What is no tag fits no resource, and wishes that are not understood are not heard: no text is an error.
+    let text = json!({ "type": "string" });
     json!({
         "IdempotencyKey": header(
             "Idempotency-Key",
             "The same text again within a day gives the same answer and does nothing more.",
             json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" }),
         ),
-        "IfMatch": header("If-Match", "Only if the resource still has one of these tags.", tags.clone()),
-        "IfNoneMatch": header("If-None-Match", "Only if the resource has none of these tags.", tags),
+        "IfMatch": header("If-Match", "Only if the resource still has one of these tags.", text.clone()),
+        "IfNoneMatch": header("If-None-Match", "Only if the resource has none of these tags.", text.clone()),
         "Prefer": header(
             "Prefer",
             "`wait=N`: answer when the run is over, or after N seconds, at most 60.",
-            json!({ "type": "string", "maxLength": 100, "pattern": "^wait=[0-9]{1,2}$" }),
+            text,
         ),
     })
 }
@@ -128,9 +147,10 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
         }
     }
     for (status, name, _) in PROBLEMS {
-        if comes(status, method, open, input, of_v1) {
-            let reference = json!({ "$ref": format!("#/components/responses/{name}") });
-            responses.entry(status.to_string()).or_insert(reference);
+        let key = status.to_string();
+        // A handler may name a problem, but what problems look like is said in one place.
+        if comes(status, method, open, input, of_v1) || responses.contains_key(&key) {
+            responses.insert(key, json!({ "$ref": format!("#/components/responses/{name}") }));
         }
     }
 }

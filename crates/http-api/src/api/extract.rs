@@ -1,8 +1,10 @@
 //! Bodies and queries whose refusal says where they are wrong.
 
+use super::BODY_LIMIT_BYTES;
 use super::body::{DEPTH_LIMIT, is_too_deep};
 use super::problem::Problem;
-use axum::body::Bytes;
+use super::wire::object::Object;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
@@ -24,6 +26,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 "not_json",
                 "send the body as `Content-Type: application/json`",
             ));
+        }
+        // What says itself that it is too large need not come.
+        if usize::try_from(request.body().size_hint().lower()).map_or(true, |bytes| bytes > BODY_LIMIT_BYTES)
+        {
+            let detail = format!("the body has more than {BODY_LIMIT_BYTES} bytes");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| too_large(&rejection))?;
         parse(&bytes).map(Self)
@@ -53,7 +61,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_deep", detail));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());
         let inner = error.into_inner();
         if inner.is_data() {

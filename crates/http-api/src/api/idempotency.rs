@@ -64,7 +64,8 @@ async fn claimed(api: &Api, subject: &str, request: Request) -> Result<(Claim, R
 fn name(request: &Request) -> Result<String, Problem> {
     let mut sent = request.headers().get_all(KEY).iter();
     let text = sent.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let sound = !text.is_empty() && text.len() <= KEY_LIMIT_BYTES && sent.next().is_none();
+    let visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let sound = visible && text.len() <= KEY_LIMIT_BYTES && sent.next().is_none();
     if sound {
         Ok(text.to_owned())
     } else {

@@ -9,6 +9,7 @@ mod key;
 mod log;
 mod member;
 mod notification;
+pub(super) mod object;
 mod project;
 mod report;
 mod run;
@@ -33,7 +34,7 @@ pub use run::{
     CancelBody, CauseShown, CountsShown, NewRunBody, RunShown, StatusWord, TriggerShown, VerdictWord,
 };
 pub use schedule::{NewScheduleBody, ScheduleChange, ScheduleShown};
-pub use source::{NewSourceBody, SourceOffered, SourceShown};
+pub use source::{Archive, NewSourceBody, SourceOffered, SourceShown};
 pub use trend::{DayShown, NotableShown, PercentilesShown, TrendsShown};
 pub use webhook::{SecretShown, SecretsShown, WebhookSecretBody, WebhookShown};
 

@@ -16,7 +16,6 @@ const URL_LIMIT_BYTES: usize = 2048;
 const ADDRESSES_LIMIT: usize = 20;
 const ADDRESS_LIMIT_BYTES: usize = 254;
 const SECRET_LIMIT_BYTES: usize = 1024;
-const SECRET_MIN_BYTES: usize = 16;
 
 /// What is written at GitHub about a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,9 +108,8 @@ impl Channel {
             Self::Email { to } => check_addresses(to),
             Self::Webhook { url, secret } => {
                 check_url("/channel/url", url.reveal())?;
-                let length = secret.reveal().len();
-                let sound = (SECRET_MIN_BYTES..=SECRET_LIMIT_BYTES).contains(&length);
-                Wrong::unless(sound, "/channel/secret", "a signing secret has 16 to 1024 bytes")
+                let what = "a signing secret has at least 16 characters and at most 1024 bytes";
+                Wrong::unless(secret.can_sign(), "/channel/secret", what)
             }
             Self::Github(place) => place.check(),
         }

@@ -156,6 +156,44 @@ fn bodies_have_limits() {
     assert_eq!(send("application/json", "{}{}".to_owned()).problem(), (400, "not_json"));
     let twice = "{\"ref\": \"a\", \"ref\": \"b\"}".to_owned();
     assert_eq!(send("application/json", twice).problem(), (422, "invalid"));
+    for torn in ["{\"ref\": \"\\ud800\"}", "{\"ref\": \"\\ude00\\ud800\"}", "{\"pull_request\": 1e999}"] {
+        assert_eq!(send("application/json", torn.to_owned()).problem(), (400, "not_json"), "{torn}");
+    }
+    for huge in ["18446744073709551616", "-1", "1e3", "1.0"] {
+        let body = format!("{{\"pull_request\": {huge}}}");
+        assert_eq!(send("application/json", body).problem(), (422, "invalid"), "{huge}");
+    }
+}
+
+#[test]
+fn an_array_is_no_object() {
+    let front = Front::with_project("web");
+    let rule = json!({ "name": "a", "on": ["finished"], "channel": ["slack", "https://example.org/hook"] });
+    let schedule = json!({ "name": "a", "cron": "0 0 * * *", "order": [null, null] });
+    let table = [
+        ("POST", "/runs", json!([null, null]), ""),
+        ("POST", "/runs", json!([]), ""),
+        ("POST", "/schedules", schedule, "/order"),
+        ("POST", "/notifications", rule, "/channel"),
+        ("PATCH", "", json!({ "settings": [1, 0, false, 1, 1] }), "/settings"),
+        ("PATCH", "", json!(["title"]), ""),
+    ];
+    for (method, path, body, pointer) in table {
+        let refused = front.with(method, &format!("{PROJECT}{path}"), &[], Some(&body));
+        assert_eq!(refused.problem(), (422, "invalid"), "{method} {path} {body}");
+        assert_eq!(refused.body["errors"][0]["pointer"], pointer, "{method} {path} {body}");
+    }
+    assert_eq!(front.get(RUNS).ok()["items"], json!([]));
+    front.with("PATCH", PROJECT, &[], Some(&json!({ "settings": null }))).ok();
+}
+
+#[test]
+fn a_method_that_is_not_there_has_no_conditions() {
+    let front = Front::with_project("web");
+    for path in [format!("{PROJECT}/webhook-secrets"), "/v1/none".to_owned()] {
+        let status = front.with("PATCH", &path, &[("if-match", "\"x\"")], Some(&json!({}))).status;
+        assert_eq!(status, if path == "/v1/none" { 404 } else { 405 }, "{path}");
+    }
 }
 
 #[test]
@@ -202,6 +240,7 @@ fn the_page_and_its_description_are_served() {
 fn counters_have_their_own_token() {
     let front = Front::new();
     assert_eq!(front.get("/metrics").problem(), (404, "not_found"));
+    assert_eq!(front.call("GET", "/metrics", None, None).problem(), (401, "unauthorised"));
     let metrics_token = Some("scrape-me".to_owned());
     let front = Front::with_settings(ApiSettings { metrics_token, ..ApiSettings::default() });
     front.make_project("web");

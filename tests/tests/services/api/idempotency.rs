@@ -120,7 +120,7 @@ fn what_was_refused_may_be_put_right_under_the_same_key() {
     post(&front, RUNS, "a", &order()).ok();
     assert_eq!(runs(&front), 1);
     let long = "k".repeat(256);
-    for bad in ["", long.as_str()] {
+    for bad in ["", " ", "a b", "a\tb", long.as_str()] {
         assert_eq!(post(&front, RUNS, bad, &order()).problem(), (400, "bad_header"));
     }
     let nobody = front.send(

@@ -44,6 +44,10 @@ fn only_who_gives_rights_sees_members_and_only_people_are_members() {
         let path = format!("/v1/projects/web/members/{subject}");
         let refused = front.call("PUT", &path, Some(&front.admin), Some(&json!({ "role": "viewer" })));
         assert_eq!(refused.problem(), (422, "invalid"), "{subject}");
+        for method in ["GET", "DELETE"] {
+            let nobody = front.call(method, &path, Some(&front.admin), None);
+            assert_eq!(nobody.problem(), (404, "not_found"), "{method} {subject}");
+        }
     }
     let refused = front.call("PUT", ANNA, Some(&front.admin), Some(&json!({ "role": "king" })));
     assert_eq!(

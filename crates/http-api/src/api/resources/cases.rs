@@ -36,17 +36,17 @@ struct Wanted {
     flaky: Option<bool>,
 }
 
-/// Longest text that is sought, in bytes.
-const TEXT_BYTES: usize = 800;
+/// Longest text that is sought.
+const TEXT_CHARS: usize = 200;
 
 impl Wanted {
     fn filter(self) -> Result<CaseFilter, Problem> {
         let Self { outcome, suite, q, flaky } = self;
         if let Some((name, _)) = [("suite", &suite), ("q", &q)]
             .into_iter()
-            .find(|(_, text)| text.as_ref().is_some_and(|text| text.len() > TEXT_BYTES))
+            .find(|(_, text)| text.as_ref().is_some_and(|text| text.chars().count() > TEXT_CHARS))
         {
-            return Err(Problem::invalid(name, format!("`{name}` has at most {TEXT_BYTES} bytes")));
+            return Err(Problem::invalid(name, format!("`{name}` has at most {TEXT_CHARS} characters")));
         }
         Ok(CaseFilter { outcome: outcome.map(Into::into), suite, text: q, flaky })
     }

@@ -38,7 +38,7 @@ async fn list(
     params(("project" = String, Path), ("subject" = String, Path, description = "`oidc:issuer#subject`, escaped")),
     responses((status = 200, body = MemberShown), (status = "4XX", body = ProblemBody)))]
 async fn show(door: Authorized<OneProject, CanGrant>) -> Result<Json<MemberShown>, Problem> {
-    let subject = subject(&door)?;
+    let subject = known(&door)?;
     Ok(Json(door.services().member(&door.resource.0.value.id, &subject).await?.into()))
 }
 
@@ -64,7 +64,7 @@ async fn put(
     params(("project" = String, Path), ("subject" = String, Path, description = "`oidc:issuer#subject`, escaped")),
     responses((status = 200, body = MemberShown), (status = "4XX", body = ProblemBody)))]
 async fn remove(door: Authorized<OneProject, CanGrant>) -> Result<Json<MemberShown>, Problem> {
-    let subject = subject(&door)?;
+    let subject = known(&door)?;
     let project = &door.resource.0.value.id;
     Ok(Json(door.services().remove_member(&door.actor, project, &subject).await?.into()))
 }
@@ -74,6 +74,13 @@ type Door = Authorized<OneProject, CanGrant>;
 fn subject(door: &Door) -> Result<String, Problem> {
     let subject: String = door.path.read("subject")?;
     check_subject(&subject).map_err(|detail| Problem::invalid("subject", detail))?;
+    Ok(subject)
+}
+
+/// What can be nobody's subject names nobody.
+fn known(door: &Door) -> Result<String, Problem> {
+    let subject: String = door.path.read("subject")?;
+    check_subject(&subject).map_err(Problem::not_found)?;
     Ok(subject)
 }
 

@@ -4,7 +4,7 @@ use crate::api::door::upload::OpenUpload;
 use crate::api::door::{Api, Authorized, CanRun, OneProject};
 use crate::api::extract::Body;
 use crate::api::problem::Problem;
-use crate::api::wire::{NewSourceBody, ProblemBody, SourceOffered, SourceShown};
+use crate::api::wire::{Archive, NewSourceBody, ProblemBody, SourceOffered, SourceShown};
 use axum::Json;
 use axum::body::HttpBody as _;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -45,7 +45,7 @@ async fn offer(
 
 /// Takes the archive of an upload, once: tar, plain or compressed by gzip. The path is the credential.
 #[utoipa::path(put, path = "/v1/uploads/{token}", tag = "sources", params(("token" = String, Path)),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"), security(()),
+    request_body(content = Archive, content_type = "application/octet-stream"), security(()),
     responses((status = 201, body = SourceShown), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody), (status = "4XX", body = ProblemBody)))]
 async fn upload(
     mut open: OpenUpload,

@@ -13,7 +13,7 @@ use shared::domain::order::RunOrder;
 use shared::domain::project::Project;
 use shared::domain::secret::Secret;
 use shared::domain::spec::RunSpec;
-use shared::domain::webhook::{self, Push, SECRET_LIMIT_BYTES, SECRET_MIN_BYTES};
+use shared::domain::webhook::{self, Push};
 use shared::service::webhook::Genuine;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -35,7 +35,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// with the same run.
 #[utoipa::path(post, path = "/v1/webhooks/github/{project}", tag = "webhooks", security(()),
     params(("project" = String, Path), ("x-hub-signature-256" = String, Header),
-        ("x-github-delivery" = String, Header), ("x-github-event" = String, Header)),
+        ("x-github-delivery" = String, Header, max_length = 64, pattern = "^[A-Za-z0-9._-]+$"),
+        ("x-github-event" = String, Header, max_length = 64, pattern = "^[A-Za-z0-9._-]+$")),
     request_body(content = serde_json::Value, content_type = "application/json"),
     responses((status = 202, body = WebhookShown), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody), (status = "4XX", body = ProblemBody)))]
 async fn receive(signed: Signed) -> Result<Response, Problem> {
@@ -89,10 +90,13 @@ async fn set_secret(
     door: Authorized<OneProject, CanConfigure>,
     Body(body): Body<WebhookSecretBody>,
 ) -> Result<Json<SecretsShown>, Problem> {
-    if !(SECRET_MIN_BYTES..=SECRET_LIMIT_BYTES).contains(&body.secret.len()) {
-        return Err(Problem::invalid("/secret", "a secret has 16 to 1024 bytes"));
-    }
     let (project, secret) = (&door.resource.0.value.id, Secret::new(body.secret));
+    if !secret.can_sign() {
+        return Err(Problem::invalid(
+            "/secret",
+            "a secret has at least 16 characters and at most 1024 bytes",
+        ));
+    }
     let set = door.services().set_webhook_secret(&door.actor, project, &secret, body.keep_previous);
     Ok(Json(set.await?.into()))
 }

@@ -1,5 +1,6 @@
 //! Notification rules and deliveries on the wire. Secrets go in and never come out.
 
+use super::object;
 use serde::{Deserialize, Serialize};
 use shared::domain::notify::delivery::Delivery;
 use shared::domain::notify::{Channel, Event, GithubPlace, GithubReport, Occasion, Rule};
@@ -62,7 +63,7 @@ pub enum ChannelBody {
     /// A Slack incoming webhook.
     Slack {
         /// URL: a secret.
-        #[schema(max_length = 2048, example = "https://hooks.slack.com/services/…")]
+        #[schema(max_length = 2048, example = "https://hooks.slack.com/services/T000/B000/XXXX")]
         url: String,
     },
     /// A Microsoft Teams Workflows webhook.
@@ -141,12 +142,14 @@ pub struct NewRuleBody {
     pub name: String,
     /// What it wants to hear of; at GitHub, `finished` and nothing else, which is the default there.
     #[serde(default)]
+    #[schema(example = json!(["failure"]))]
     pub on: Vec<OccasionWord>,
     /// From which branches: names, or beginnings with a `*` behind them; none = from all.
     #[serde(default)]
     #[schema(max_items = 50, example = json!(["main", "release/*"]))]
     pub branches: Vec<String>,
     /// Where it listens.
+    #[serde(deserialize_with = "object::whole")]
     pub channel: ChannelBody,
     /// Whether it is silent for now.
     #[serde(default)]
@@ -169,7 +172,7 @@ pub struct RuleChange {
     #[schema(max_items = 50)]
     pub branches: Option<Vec<String>>,
     /// Where it listens, with its secrets.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]
     pub channel: Option<ChannelBody>,
     /// Whether it is silent for now.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,6 @@
 //! Projects on the wire.
 
+use super::object;
 use serde::{Deserialize, Serialize};
 use shared::domain::project::{Project, ProjectSettings};
 use utoipa::ToSchema;
@@ -68,7 +69,7 @@ pub struct NewProjectBody {
     #[schema(max_length = 65536)]
     pub config: Option<String>,
     /// Settings.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::whole")]
     pub settings: SettingsShown,
 }
 
@@ -93,7 +94,7 @@ pub struct ProjectChange {
     #[schema(max_length = 65536, value_type = Option<String>)]
     pub config: Option<Option<String>>,
     /// Settings, all of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]
     pub settings: Option<SettingsShown>,
 }
 

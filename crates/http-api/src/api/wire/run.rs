@@ -14,8 +14,7 @@ pub struct NewRunBody {
     /// Branch, tag or commit to test; without one, the project's default branch.
     #[schema(max_length = 255, example = "main")]
     pub r#ref: Option<String>,
-    /// An uploaded source instead of the project's repository.
-    #[schema(example = "src_0190b0f0c0de7000800000000000abcd")]
+    /// An uploaded source (`src_…`) instead of the project's repository.
     pub source: Option<String>,
     /// The commit that an uploaded source was made of, for display.
     #[schema(max_length = 64)]
@@ -99,8 +98,7 @@ impl From<VerdictWord> for Verdict {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CancelBody {
-    /// For the people who will wonder.
-    #[schema(max_length = 500)]
+    /// For the people who will wonder; what is longer than a list can show is cut.
     pub reason: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! Schedules on the wire.
 
-use super::NewRunBody;
+use super::{NewRunBody, object};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,7 +19,7 @@ pub struct NewScheduleBody {
     #[schema(max_length = 100, example = "Europe/Berlin")]
     pub zone: String,
     /// What is started: the body of a request for a run.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::whole")]
     pub order: NewRunBody,
     /// Whether it rests.
     #[serde(default)]
@@ -47,7 +47,7 @@ pub struct ScheduleChange {
     #[schema(max_length = 100)]
     pub zone: Option<String>,
     /// What is started, all of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]
     pub order: Option<NewRunBody>,
     /// Whether it rests.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 use shared::domain::upload::Upload;
 use utoipa::ToSchema;
 
+/// A tar archive, plain or compressed by gzip.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct Archive(#[expect(dead_code, reason = "it stands for bytes that are never held at once")] Vec<u8>);
+
 /// A source to be uploaded.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
