@@ -3,7 +3,8 @@
 //! A blob is written to a temporary file in its final folder and then renamed, so a reader sees all of it or
 //! nothing, also after this process was killed. Folders carry a `+` at the end of their name and temporary files
 //! one at the beginning; no key contains one, so neither can collide with a blob. Nothing is forced to the
-//! disk: a blob survives the process, not a power cut.
+//! disk: a blob survives the process, not a power cut. Short blobs are written and read on the thread that asks, because
+//! going to another one and back takes as long; all else happens on a thread of its own.
 
 use crate::lane::Lane;
 use async_trait::async_trait;
@@ -16,6 +17,8 @@ use tempfile::NamedTempFile;
 
 const PORT: &str = "blobs";
 const TEMPORARY: &str = "+new";
+/// A blob up to this length is short.
+const SHORT_BYTES: usize = 64 * 1024;
 
 /// Blobs below a folder.
 #[derive(Debug)]
@@ -68,11 +71,17 @@ impl FileBlobs {
 impl Blobs for FileBlobs {
     async fn put(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {
         let path = self.path(key)?;
-        self.work(key, move || write(&path, &bytes)?.persist(&path).map(drop).map_err(|e| e.error)).await
+        if bytes.len() <= SHORT_BYTES {
+            return replace(&path, &bytes).map_err(|error| port_error(key, &error));
+        }
+        self.work(key, move || replace(&path, &bytes)).await
     }
 
     async fn put_absent(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {
         let path = self.path(key)?;
+        if bytes.len() <= SHORT_BYTES {
+            return create(&path, &bytes).map_err(|error| port_error(key, &error));
+        }
         self.work(key, move || create(&path, &bytes)).await
     }
 
@@ -84,7 +93,14 @@ impl Blobs for FileBlobs {
 
     async fn fetch(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Vec<u8>> {
         let path = self.path(key)?;
-        self.work(key, move || read(&path, range)).await
+        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (length, file) = opened.map_err(|error| port_error(key, &error))?;
+        let (from, to) = range.unwrap_or((0, u64::MAX));
+        let expected = to.min(length).saturating_sub(from);
+        if expected <= SHORT_BYTES as u64 {
+            return read(file, (from, to), expected).map_err(|error| port_error(key, &error));
+        }
+        self.work(key, move || read(file, (from, to), expected)).await
     }
 
     async fn list(&self, prefix: &str) -> PortResult<Vec<String>> {
@@ -130,15 +146,21 @@ fn join(path: &Path, pieces: &[PathBuf]) -> io::Result<()> {
     whole.persist(path).map(drop).map_err(|error| error.error)
 }
 
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write(path, bytes)?.persist(path).map(drop).map_err(|error| error.error)
+}
+
 fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write(path, bytes)?.persist_noclobber(path).map(drop).map_err(|error| error.error)
 }
 
-fn read(path: &Path, range: Option<(u64, u64)>) -> io::Result<Vec<u8>> {
-    let Some((from, to)) = range else { return fs::read(path) };
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(from.min(to)))?;
-    let mut bytes = Vec::new();
+/// Reads what lies between `from` and `to`: `expected` bytes, as far as is known.
+fn read(mut file: File, (from, to): (u64, u64), expected: u64) -> io::Result<Vec<u8>> {
+    if from > 0 {
+        file.seek(SeekFrom::Start(from))?;
+    }
+    // One more, so that the end is found without growing.
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0).saturating_add(1));
     file.take(to.saturating_sub(from)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -1,10 +1,11 @@
 //! The store in one SQLite file, or in memory.
 //!
-//! One thread owns the writing connection, another the reading one, so that readers wait neither for a
-//! transaction nor for a checkpoint (write-ahead log). Commits that wait together share one transaction: each is
-//! judged and applied in turn, and none is answered before the transaction is over. In memory there is one
-//! connection and one thread. A crash of the process loses nothing that was answered; a power cut may lose the last
-//! commits (`synchronous=NORMAL`) but never tears one.
+//! One thread owns the writing connection. Commits that wait together share one transaction: each is judged and
+//! applied in turn, and none is answered before the transaction is over. Short reads happen where they are asked for, on a
+//! connection that is free: they wait neither for a transaction nor for a checkpoint (write-ahead log), and going to
+//! another thread and back takes longer than a read. Reads of the index may be long and have a thread of their own. In
+//! memory there is one connection and one thread. A crash of the process loses nothing that was answered; a power cut may
+//! lose the last commits (`synchronous=NORMAL`) but never tears one.
 
 mod error;
 mod open;
@@ -19,13 +20,16 @@ use shared::domain::time::Timestamp;
 use shared::ports::limits::check_commit;
 use shared::ports::{Clock, Document, Key, Page, PortError, PortResult, Store, Write};
 use std::io;
+use std::num::NonZero;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use tokio::sync::oneshot;
 use write::Commit;
 
 /// Commits that one transaction takes at most.
 const GROUP_LIMIT: usize = 64;
+/// Connections for short reads at most; each may cache some 2 MB of pages.
+const READERS_LIMIT: usize = 4;
 
 /// The store of one machine.
 #[derive(Debug)]
@@ -34,7 +38,44 @@ pub struct SqliteStore {
     waiting: Arc<Mutex<Vec<Commit>>>,
     writer: Lane<Session>,
     /// Absent in memory, where only the writer sees the database.
-    reader: Option<Lane<Session>>,
+    readers: Option<Readers>,
+}
+
+#[derive(Debug)]
+struct Readers {
+    /// For short reads, on the thread that asks.
+    first: Mutex<Session>,
+    more: Vec<Mutex<Session>>,
+    /// For reads of the index.
+    long: Lane<Session>,
+}
+
+impl Readers {
+    fn open(path: &Path) -> PortResult<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let one = || {
+            let mut session = Session::open_file(path)?;
+            session.only_read()?;
+            Ok(session)
+        };
+        let more = (1..cores.min(READERS_LIMIT)).map(|_| one().map(Mutex::new)).collect::<PortResult<_>>()?;
+        let first = Mutex::new(one()?);
+        Ok(Self { first, more, long: Lane::start("store", one()?).map_err(|error| no_thread(&error))? })
+    }
+
+    /// A connection that is free, or else the first one when it is.
+    fn short(&self) -> MutexGuard<'_, Session> {
+        let free = self.more.iter().find_map(|session| match session.try_lock() {
+            Ok(session) => Some(session),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        free.unwrap_or_else(|| self.first.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn no_thread(error: &io::Error) -> PortError {
+    PortError::Unavailable { port: "store", subject: "thread".to_owned(), reason: error.to_string() }
 }
 
 impl SqliteStore {
@@ -48,9 +89,8 @@ impl SqliteStore {
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> PortResult<Self> {
         let mut writer = Session::open_file(path)?;
         writer.prepare(clock.now())?;
-        let mut reader = Session::open_file(path)?;
-        reader.only_read()?;
-        Self::start(clock, writer, Some(reader))
+        let readers = Readers::open(path)?;
+        Self::start(clock, writer, Some(readers))
     }
 
     /// A store that is gone when dropped.
@@ -63,22 +103,20 @@ impl SqliteStore {
         Self::start(clock, writer, None)
     }
 
-    fn start(clock: Arc<dyn Clock>, writer: Session, reader: Option<Session>) -> PortResult<Self> {
-        let no_thread = |error: io::Error| PortError::Unavailable {
-            port: "store",
-            subject: "thread".to_owned(),
-            reason: error.to_string(),
-        };
-        let writer = Lane::start("store", writer).map_err(no_thread)?;
-        let reader = reader.map(|reader| Lane::start("store", reader)).transpose().map_err(no_thread)?;
-        Ok(Self { clock, waiting: Arc::default(), writer, reader })
+    fn start(clock: Arc<dyn Clock>, writer: Session, readers: Option<Readers>) -> PortResult<Self> {
+        let writer = Lane::start("store", writer).map_err(|error| no_thread(&error))?;
+        Ok(Self { clock, waiting: Arc::default(), writer, readers })
     }
 
+    /// A read of a few documents.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut Session) -> PortResult<T> + Send + 'static,
     ) -> PortResult<T> {
-        self.reader.as_ref().unwrap_or(&self.writer).run(read).await
+        match &self.readers {
+            Some(readers) => read(&mut readers.short()),
+            None => self.writer.run(read).await,
+        }
     }
 }
 
@@ -104,7 +142,8 @@ impl Store for SqliteStore {
 
     async fn query_index(&self, name: &str, upto: &str, limit: usize) -> PortResult<Vec<Key>> {
         let (name, upto) = (name.to_owned(), upto.to_owned());
-        self.read(move |session| session.query_index(&name, &upto, limit)).await
+        let lane = self.readers.as_ref().map_or(&self.writer, |readers| &readers.long);
+        lane.run(move |session| session.query_index(&name, &upto, limit)).await
     }
 
     async fn commit(&self, writes: Vec<Write>) -> PortResult<()> {
