@@ -10,6 +10,7 @@
     reason = "a measurement, not a product"
 )]
 
+use embedded::blobs::LocalBlobs;
 use embedded::files::FileBlobs;
 use embedded::sqlite::SqliteStore;
 use embedded::system::{OsIds, SystemClock};
@@ -124,11 +125,12 @@ fn process_busy() -> f64 {
 
 fn services(folder: &Path) -> Arc<Services> {
     let clock = Arc::new(SystemClock::default());
+    let store =
+        Arc::new(SqliteStore::open(&folder.join("state.db"), Arc::<SystemClock>::clone(&clock)).unwrap());
+    let files = FileBlobs::open(folder.join("blobs")).unwrap();
     Arc::new(Services {
-        store: Arc::new(
-            SqliteStore::open(&folder.join("state.db"), Arc::<SystemClock>::clone(&clock)).unwrap(),
-        ),
-        blobs: Arc::new(FileBlobs::open(folder.join("blobs")).unwrap()),
+        blobs: Arc::new(LocalBlobs::new(Arc::clone(&store), files)),
+        store,
         queue: Arc::new(MemoryQueue::new(Arc::<SystemClock>::clone(&clock) as _)),
         launcher: Arc::new(MemoryLauncher::default()),
         forge: Arc::new(NoForge),

@@ -3,7 +3,7 @@
 //! A blob is written to a temporary file in its final folder and then renamed, so a reader sees all of it or
 //! nothing, also after this process was killed. Folders carry a `+` at the end of their name and temporary files
 //! one at the beginning; no key contains one, so neither can collide with a blob. Nothing is forced to the
-//! disk: a blob survives the process, not a power cut. Short blobs are written and read on the thread that asks, because
+//! disk: a blob survives the process, not a power cut. Short parts are read on the thread that asks, because
 //! going to another one and back takes as long; all else happens on a thread of its own.
 
 use crate::lane::Lane;
@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 
 const PORT: &str = "blobs";
 const TEMPORARY: &str = "+new";
-/// A blob up to this length is short.
+/// A part up to this length is short.
 const SHORT_BYTES: usize = 64 * 1024;
 
 /// Blobs below a folder.
@@ -25,6 +25,20 @@ const SHORT_BYTES: usize = 64 * 1024;
 pub struct FileBlobs {
     root: PathBuf,
     lane: Lane<()>,
+}
+
+/// A piece of a blob that is made out of several.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// The file of another blob.
+    File(String),
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
+
+enum Place {
+    Disk(PathBuf),
+    Memory(Vec<u8>),
 }
 
 impl FileBlobs {
@@ -57,6 +71,27 @@ impl FileBlobs {
         path
     }
 
+    /// Whether there is a file for the key.
+    pub(crate) fn holds(&self, key: &str) -> PortResult<bool> {
+        self.path(key)?.try_exists().or_else(|error| match ignore_absent(Err(error)) {
+            Ok(()) => Ok(false),
+            Err(error) => Err(port_error(key, &error)),
+        })
+    }
+
+    /// Makes a blob out of pieces, one after the other.
+    pub(crate) async fn join(&self, key: &str, pieces: Vec<Piece>) -> PortResult<()> {
+        let path = self.path(key)?;
+        let place = |piece| {
+            Ok(match piece {
+                Piece::File(key) => Place::Disk(self.path(&key)?),
+                Piece::Bytes(bytes) => Place::Memory(bytes),
+            })
+        };
+        let pieces = pieces.into_iter().map(place).collect::<PortResult<Vec<_>>>()?;
+        self.work(key, move || join(&path, &pieces)).await
+    }
+
     async fn work<T: Send + 'static>(
         &self,
         key: &str,
@@ -71,24 +106,16 @@ impl FileBlobs {
 impl Blobs for FileBlobs {
     async fn put(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {
         let path = self.path(key)?;
-        if bytes.len() <= SHORT_BYTES {
-            return replace(&path, &bytes).map_err(|error| port_error(key, &error));
-        }
-        self.work(key, move || replace(&path, &bytes)).await
+        self.work(key, move || write(&path, &bytes)?.persist(&path).map(drop).map_err(|e| e.error)).await
     }
 
     async fn put_absent(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {
         let path = self.path(key)?;
-        if bytes.len() <= SHORT_BYTES {
-            return create(&path, &bytes).map_err(|error| port_error(key, &error));
-        }
         self.work(key, move || create(&path, &bytes)).await
     }
 
     async fn compose(&self, key: &str, pieces: Vec<String>) -> PortResult<()> {
-        let path = self.path(key)?;
-        let pieces = pieces.iter().map(|piece| self.path(piece)).collect::<PortResult<Vec<_>>>()?;
-        self.work(key, move || join(&path, &pieces)).await
+        self.join(key, pieces.into_iter().map(Piece::File).collect()).await
     }
 
     async fn fetch(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Vec<u8>> {
@@ -138,16 +165,15 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-fn join(path: &Path, pieces: &[PathBuf]) -> io::Result<()> {
+fn join(path: &Path, pieces: &[Place]) -> io::Result<()> {
     let mut whole = write(path, &[])?;
     for piece in pieces {
-        io::copy(&mut File::open(piece)?, &mut whole)?;
+        match piece {
+            Place::Memory(bytes) => whole.write_all(bytes)?,
+            Place::Disk(file) => drop(io::copy(&mut File::open(file)?, &mut whole)?),
+        }
     }
     whole.persist(path).map(drop).map_err(|error| error.error)
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write(path, bytes)?.persist(path).map(drop).map_err(|error| error.error)
 }
 
 fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -7,6 +7,7 @@
 //! memory there is one connection and one thread. A crash of the process loses nothing that was answered; a power cut may
 //! lose the last commits (`synchronous=NORMAL`) but never tears one.
 
+mod blob;
 mod error;
 mod open;
 mod read;
@@ -15,6 +16,7 @@ mod write;
 
 use crate::lane::Lane;
 use async_trait::async_trait;
+use blob::BlobChange;
 use open::Session;
 use shared::domain::time::Timestamp;
 use shared::ports::limits::check_commit;
@@ -24,7 +26,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use tokio::sync::oneshot;
-use write::Commit;
+use write::{Commit, Work};
 
 /// Commits that one transaction takes at most.
 const GROUP_LIMIT: usize = 64;
@@ -120,6 +122,60 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    async fn perform(&self, work: Work) -> PortResult<()> {
+        let (reply, receiver) = oneshot::channel();
+        let (waiting, clock) = (Arc::clone(&self.waiting), Arc::clone(&self.clock));
+        waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Commit { work, reply });
+        // One job per commit; the first takes along what has come meanwhile, and later ones find nothing to do.
+        self.writer.submit(move |session| {
+            let group = {
+                let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let size = waiting.len().min(GROUP_LIMIT);
+                waiting.drain(..size).collect::<Vec<_>>()
+            };
+            session.commit_group(group, clock.now());
+        })?;
+        self.writer.answer(receiver).await
+    }
+
+    /// Stores a blob; with `absent`, only if there is none.
+    pub(crate) async fn put_blob(&self, key: &str, bytes: Vec<u8>, absent: bool) -> PortResult<()> {
+        let change = if absent { BlobChange::PutAbsent(bytes) } else { BlobChange::Put(bytes) };
+        self.perform(Work::Blob(key.to_owned(), change)).await
+    }
+
+    pub(crate) async fn delete_blob(&self, key: &str) -> PortResult<()> {
+        self.perform(Work::Blob(key.to_owned(), BlobChange::Delete)).await
+    }
+
+    /// A blob or a part of it.
+    pub(crate) async fn blob(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Option<Vec<u8>>> {
+        let key = key.to_owned();
+        self.read(move |session| session.blob(&key, range)).await
+    }
+
+    /// Whether there is such a blob.
+    pub(crate) async fn holds_blob(&self, key: &str) -> PortResult<bool> {
+        let key = key.to_owned();
+        self.read(move |session| session.holds_blob(&key)).await
+    }
+
+    /// Keys of blobs that start with `prefix`, in order.
+    pub(crate) async fn blob_keys(&self, prefix: &str) -> PortResult<Vec<String>> {
+        let prefix = prefix.to_owned();
+        self.long_read(move |session| session.blob_keys(&prefix)).await
+    }
+
+    /// A read of any number of rows.
+    async fn long_read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Session) -> PortResult<T> + Send + 'static,
+    ) -> PortResult<T> {
+        self.readers.as_ref().map_or(&self.writer, |readers| &readers.long).run(read).await
+    }
+}
+
 #[async_trait]
 impl Store for SqliteStore {
     async fn load(&self, key: &Key, now: Timestamp) -> PortResult<Option<Document>> {
@@ -142,25 +198,12 @@ impl Store for SqliteStore {
 
     async fn query_index(&self, name: &str, upto: &str, limit: usize) -> PortResult<Vec<Key>> {
         let (name, upto) = (name.to_owned(), upto.to_owned());
-        let lane = self.readers.as_ref().map_or(&self.writer, |readers| &readers.long);
-        lane.run(move |session| session.query_index(&name, &upto, limit)).await
+        self.long_read(move |session| session.query_index(&name, &upto, limit)).await
     }
 
     async fn commit(&self, writes: Vec<Write>) -> PortResult<()> {
         check_commit(&writes)?;
-        let (reply, receiver) = oneshot::channel();
-        let (waiting, clock) = (Arc::clone(&self.waiting), Arc::clone(&self.clock));
-        waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Commit { writes, reply });
-        // One job per commit; the first takes along what has come meanwhile, and later ones find nothing to do.
-        self.writer.submit(move |session| {
-            let group = {
-                let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                let size = waiting.len().min(GROUP_LIMIT);
-                waiting.drain(..size).collect::<Vec<_>>()
-            };
-            session.commit_group(group, clock.now());
-        })?;
-        self.writer.answer(receiver).await
+        self.perform(Work::Documents(writes)).await
     }
 }
 

@@ -59,6 +59,14 @@ pub(crate) fn fill(file: &FilePath, documents: &Documents, runs: u32, cases: u32
     Ok(())
 }
 
+/// A short text that an instance keeps under a key.
+pub(crate) fn kept(file: &FilePath, key: &str) -> Result<String> {
+    let bytes: Vec<u8> = Connection::open(file)?
+        .query_row("SELECT bytes FROM blobs WHERE key = ?1", [key], |row| row.get(0))
+        .with_context(|| format!("the instance has no `{key}`"))?;
+    Ok(String::from_utf8(bytes)?)
+}
+
 fn open(file: &FilePath) -> Result<Connection> {
     let connection =
         Connection::open(file).with_context(|| format!("could not open `{}`", file.display()))?;

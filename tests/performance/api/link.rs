@@ -4,6 +4,7 @@ use super::load::{Connection, request};
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 use axum::serve::ListenerExt as _;
+use embedded::blobs::LocalBlobs;
 use embedded::files::FileBlobs;
 use embedded::queue::LocalQueue;
 use embedded::sqlite::SqliteStore;
@@ -71,9 +72,12 @@ fn services(folder: &Path, launcher: Arc<Tokens>) -> Result<Services> {
     let clock = Arc::new(SystemClock::default());
     // The receiving end of the wakes may go: nothing but the link is measured.
     let (queue, _) = LocalQueue::new();
+    let store = SqliteStore::open(&folder.join("state.db"), Arc::<SystemClock>::clone(&clock))?;
+    let store = Arc::new(store);
+    let blobs = LocalBlobs::new(Arc::clone(&store), FileBlobs::open(folder.join("blobs"))?);
     Ok(Services {
-        store: Arc::new(SqliteStore::open(&folder.join("state.db"), Arc::<SystemClock>::clone(&clock))?),
-        blobs: Arc::new(FileBlobs::open(folder.join("blobs"))?),
+        store,
+        blobs: Arc::new(blobs),
         queue: Arc::new(queue),
         launcher,
         forge: Arc::new(NoForge),

@@ -89,6 +89,19 @@ impl Served {
     }
 }
 
+/// Ticks of the kernel's clock in a second, on every Linux.
+const TICKS: f64 = 100.0;
+
+impl Served {
+    /// Time it had a core so far.
+    fn busy(&self) -> Result<Duration> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = text.rsplit_once(')').context("no such process")?;
+        let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();
+        Ok(Duration::from_secs_f64(ticks / TICKS))
+    }
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
         drop(self.child.kill());
@@ -140,19 +153,27 @@ fn own(args: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
+/// Who is asked, where, and what.
+type Target<'a> = (&'a Served, SocketAddr, Ask);
+
+async fn loaded((served, address, ask): &Target<'_>, time: Duration) -> Result<Load> {
+    let before = served.busy()?;
+    let load = load::run(*address, CONNECTIONS, time, Arc::clone(ask)).await?;
+    Ok(load.by(served.busy()?.saturating_sub(before), time))
+}
+
 async fn compared(
     what: &'static str,
     target: f64,
     wish: &Wish,
-    ours: (SocketAddr, Ask),
-    bare: (SocketAddr, Ask),
+    ours: Target<'_>,
+    bare: Target<'_>,
 ) -> Result<Row> {
     let time = Duration::from_secs(wish.seconds);
     let mut rounds = Vec::new();
     for round in 1..=wish.rounds {
         eprintln!("{what}: round {round} of {}", wish.rounds);
-        let mine = load::run(ours.0, CONNECTIONS, time, Arc::clone(&ours.1)).await?;
-        rounds.push((mine, load::run(bare.0, CONNECTIONS, time, Arc::clone(&bare.1)).await?));
+        rounds.push((loaded(&ours, time).await?, loaded(&bare, time).await?));
     }
     Ok(Row { what, target, rounds })
 }
@@ -179,21 +200,21 @@ async fn measure(wish: &Wish, folder: &Path) -> Result<String> {
     let peer = Served::start(own(&["bare", &database.display().to_string()])?)?;
     let peer_address: SocketAddr = peer.said.parse()?;
 
-    let mut rows = reads(wish, (address, &key), peer_address, ids).await?;
+    let mut rows = reads(wish, (&served, address, &key), (&peer, peer_address), ids).await?;
     let held = hold(wish, address, &key).await?;
     rows.push(
         compared(
             "create run",
             0.4,
             wish,
-            (address, asking("POST", &key, body, move |_| list_path.clone())),
-            (peer_address, asking("POST", "", body, |_| "/runs".to_owned())),
+            (&served, address, asking("POST", &key, body, move |_| list_path.clone())),
+            (&peer, peer_address, asking("POST", "", body, |_| "/runs".to_owned())),
         )
         .await?,
     );
     let memory = served.memory_mib("VmHWM:")?;
     drop(served);
-    let (row, link_memory) = chunks(wish, folder, peer_address).await?;
+    let (row, link_memory) = chunks(wish, folder, (&peer, peer_address)).await?;
     rows.push(row);
     page(wish, &rows, &Around { held, memory, link_memory })
 }
@@ -215,15 +236,15 @@ async fn documents(
     let case = cases["items"].as_array().and_then(|items| items.last()).context("no cases")?;
     let created = seed::ask(&mut connection, &request("POST", list_path, key, body)).await?;
     let made: serde_json::Value = serde_json::from_str(&created)?;
-    let place = format!("data/blobs/runs+/{}+/spec.json", made["id"].as_str().context("no run")?);
-    let spec = std::fs::read_to_string(folder.join(&place)).with_context(|| format!("no `{place}`"))?;
+    let place = format!("runs/{}/spec.json", made["id"].as_str().context("no run")?);
+    let spec = bare::kept(&folder.join("data/state.db"), &place)?;
     Ok(bare::Documents { run: run.to_string(), case: case.to_string(), created, spec })
 }
 
 async fn reads(
     wish: &Wish,
-    (address, key): (SocketAddr, &str),
-    peer_address: SocketAddr,
+    (served, address, key): (&Served, SocketAddr, &str),
+    (peer, peer_address): (&Served, SocketAddr),
     ids: Vec<String>,
 ) -> Result<Vec<Row>> {
     let pick = move |number: u64| ids[usize::try_from(number).unwrap_or(0) % ids.len()].clone();
@@ -235,24 +256,24 @@ async fn reads(
             "run list",
             0.5,
             wish,
-            (address, asking("GET", key, "", move |_| list_path.clone())),
-            (peer_address, asking("GET", "", "", |_| "/runs".to_owned())),
+            (served, address, asking("GET", key, "", move |_| list_path.clone())),
+            (peer, peer_address, asking("GET", "", "", |_| "/runs".to_owned())),
         )
         .await?,
         compared(
             "run",
             0.5,
             wish,
-            (address, asking("GET", key, "", move |n| format!("/v1/runs/{}", one(n)))),
-            (peer_address, asking("GET", "", "", move |n| format!("/runs/{}", n % runs))),
+            (served, address, asking("GET", key, "", move |n| format!("/v1/runs/{}", one(n)))),
+            (peer, peer_address, asking("GET", "", "", move |n| format!("/runs/{}", n % runs))),
         )
         .await?,
         compared(
             "cases page",
             0.5,
             wish,
-            (address, asking("GET", key, "", move |n| format!("/v1/runs/{}/cases", many(n)))),
-            (peer_address, asking("GET", "", "", move |n| format!("/runs/{}/cases", n % runs))),
+            (served, address, asking("GET", key, "", move |n| format!("/v1/runs/{}/cases", many(n)))),
+            (peer, peer_address, asking("GET", "", "", move |n| format!("/runs/{}/cases", n % runs))),
         )
         .await?,
     ])
@@ -270,11 +291,11 @@ async fn measure_link(wish: &Wish, folder: &Path) -> Result<String> {
     let database = folder.join("bare.db");
     bare::fill(&database, &bare::Documents::default(), 1, 1)?;
     let peer = Served::start(own(&["bare", &database.display().to_string()])?)?;
-    let (row, link_memory) = chunks(wish, folder, peer.said.parse()?).await?;
+    let (row, link_memory) = chunks(wish, folder, (&peer, peer.said.parse()?)).await?;
     page(wish, &[row], &Around { link_memory, ..Around::default() })
 }
 
-async fn chunks(wish: &Wish, folder: &Path, peer: SocketAddr) -> Result<(Row, f64)> {
+async fn chunks(wish: &Wish, folder: &Path, (peer, peer_address): (&Served, SocketAddr)) -> Result<(Row, f64)> {
     let (mut rounds, mut memory) = (Vec::new(), 0.0_f64);
     let time = Duration::from_secs(wish.seconds);
     for round in 1..=wish.rounds {
@@ -282,24 +303,24 @@ async fn chunks(wish: &Wish, folder: &Path, peer: SocketAddr) -> Result<(Row, f6
         let place = folder.join(format!("link{round}"));
         std::fs::create_dir_all(&place)?;
         let server = Served::start(own(&["link", &place.display().to_string(), &RUNNERS.to_string()])?)?;
-        let mine = reported(&server.said, time).await?;
+        let mine = reported(&server, time).await?;
         memory = memory.max(server.memory_mib("VmHWM:")?);
         drop(server);
         let ask: Ask = Arc::new(|number| request("POST", "/chunks", "", &link::sample(number)));
-        rounds.push((mine, load::run(peer, CONNECTIONS, time, ask).await?));
+        rounds.push((mine, loaded(&(peer, peer_address, ask), time).await?));
     }
     Ok((Row { what: "result chunk (50 cases)", target: 0.4, rounds }, memory))
 }
 
-/// The load of runners that report to a link, of which `said` is the address and the tokens.
-async fn reported(said: &str, time: Duration) -> Result<Load> {
-    let mut words = said.split(' ');
+/// The load of runners that report to a link, which has said its address and their tokens.
+async fn reported(server: &Served, time: Duration) -> Result<Load> {
+    let mut words = server.said.split(' ');
     let address: SocketAddr = words.next().unwrap_or_default().parse()?;
     let mut runners = Vec::new();
     for token in words {
         runners.push(Arc::new(link::Runner::enter(address, token, CONNECTIONS / RUNNERS).await?));
     }
-    let began = Instant::now();
+    let (began, before) = (Instant::now(), server.busy()?);
     let until = began + time;
     let mut tasks = Vec::new();
     for runner in &runners {
@@ -312,7 +333,8 @@ async fn reported(said: &str, time: Duration) -> Result<Load> {
     for task in tasks {
         all.extend(task.await??);
     }
-    Ok(load::summed(all, began.elapsed()))
+    let took = began.elapsed();
+    Ok(load::summed(all, took).by(server.busy()?.saturating_sub(before), took))
 }
 
 fn wish(args: &[String]) -> Result<Wish> {

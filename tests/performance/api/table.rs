@@ -36,12 +36,12 @@ pub(crate) fn page(wish: &Wish, rows: &[Row], around: &Around) -> Result<String>
     let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1000.0);
     let mut text = format!(
         "# The API\n\nA served instance with {} runs of {} cases. {CONNECTIONS} connections from another process on loopback ask without pause; {} rounds of {} s, \
-         ours and the peer in turn; every number is the median of its rounds, also the ratio. Machine: {} core(s), which server and load share. Made by `cargo xtask bench api`.\n\n\
+         ours and the peer in turn; every number is the median of its rounds, also the ratio. The last two columns say how long the server had a core for each request, which other work on the machine changes least. Machine: {} core(s), which server and load share. Made by `cargo xtask bench api`.\n\n\
          The peer is an axum handler that does only the SQLite query or insert, on the same documents (a run as it is shown, a case as it is shown, a run with what it is asked to do, a chunk as it was sent) \
          with the same number of rows and the same durability (write-ahead log, `synchronous=NORMAL`, one transaction per request, answered after its commit), and answers with the same bytes. It knows no callers, rights, limits or conditions. \
          Reads go over all runs in turn. What follows a created run (its reference is looked up with git) is held back: the request alone is measured. \
          Chunks are sent by {RUNNERS} runners with {} slots each, in a process that serves the runner link alone; their leases are part of the time.\n\n\
-         | request | per s | p50 ms | p95 ms | p99 ms | peer per s | ratio | target | met |\n|---|---|---|---|---|---|---|---|---|\n",
+         | request | per s | p50 ms | p95 ms | p99 ms | peer per s | ratio | target | met | µs of a core | peer's |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
         wish.runs,
         wish.cases,
         wish.rounds,
@@ -63,6 +63,8 @@ pub(crate) fn page(wish: &Wish, rows: &[Row], around: &Around) -> Result<String>
             format!("{ratio:.2}"),
             format!("≥ {} and p95 < {} ms", row.target, P95_LIMIT.as_millis()),
             if met { "yes" } else { "no" }.to_owned(),
+            format!("{:.0}", row.middle(|(ours, _)| ours.busy_us)?),
+            format!("{:.0}", row.middle(|(_, bare)| bare.busy_us)?),
         ];
         // Writing to a string cannot fail.
         let _ = writeln!(text, "| {} |", cells.join(" | "));

@@ -61,7 +61,7 @@ async fn list(
     let (services, limit) = (door.services(), part.limit()?);
     if filter == RunFilter::default() {
         let rows = services.run_rows(project, after.as_deref(), limit).await?;
-        let items = rows.items.iter().map(|row| door.shown().of(row)).collect::<Result<Vec<_>, _>>()?;
+        let items = door.shown().of(&rows.items)?;
         return Ok(page::answer_written(&door, (&name, &uri), Listed { items, next: rows.next }));
     }
     let listed = services.runs(project, &filter, after.as_deref(), limit).await?;
