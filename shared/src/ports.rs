@@ -365,6 +365,10 @@ pub enum Notice {
 
 /// Receives notices, best effort, never blocking.
 pub trait Observer: Debug + Send + Sync {
+    /// Whether anybody looks at all: what nobody sees need not be made.
+    fn looks(&self) -> bool {
+        true
+    }
     /// Takes one notice.
     fn notice(&self, run: RunId, notice: Notice);
 }
@@ -374,5 +378,9 @@ pub trait Observer: Debug + Send + Sync {
 pub struct Unobserved;
 
 impl Observer for Unobserved {
+    fn looks(&self) -> bool {
+        false
+    }
+
     fn notice(&self, _run: RunId, _notice: Notice) {}
 }

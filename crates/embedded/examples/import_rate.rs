@@ -1,7 +1,7 @@
 //! Prints how fast results are imported and what memory that takes: `cargo run --release -p embedded --example import_rate`.
 //!
 //! One JUnit report is made up while it is read, so that neither a disk nor a network is measured. Arguments: `read`,
-//! `store` or `import`, then the size in MiB. One line of JSON comes out.
+//! `store`, `import` or `reports`, then the size in MiB. One line of JSON comes out.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
     reason = "a measurement, not a product"
 )]
 
+use embedded::blobs::LocalBlobs;
 use embedded::files::FileBlobs;
 use embedded::sqlite::SqliteStore;
 use embedded::system::{OsIds, SystemClock};
@@ -124,11 +125,12 @@ fn process_busy() -> f64 {
 
 fn services(folder: &Path) -> Arc<Services> {
     let clock = Arc::new(SystemClock::default());
+    let store =
+        Arc::new(SqliteStore::open(&folder.join("state.db"), Arc::<SystemClock>::clone(&clock)).unwrap());
+    let files = FileBlobs::open(folder.join("blobs")).unwrap();
     Arc::new(Services {
-        store: Arc::new(
-            SqliteStore::open(&folder.join("state.db"), Arc::<SystemClock>::clone(&clock)).unwrap(),
-        ),
-        blobs: Arc::new(FileBlobs::open(folder.join("blobs")).unwrap()),
+        blobs: Arc::new(LocalBlobs::new(Arc::clone(&store), files)),
+        store,
         queue: Arc::new(MemoryQueue::new(Arc::<SystemClock>::clone(&clock) as _)),
         launcher: Arc::new(MemoryLauncher::default()),
         forge: Arc::new(NoForge),
@@ -149,7 +151,7 @@ fn services(folder: &Path) -> Arc<Services> {
 
 /// From the first byte to the last result stored, or to the run with its verdict and its reports, on the embedded
 /// adapters.
-fn import(mib: usize, whole: bool) -> (u64, f64) {
+fn import(mib: usize, (whole, reports): (bool, bool)) -> (u64, f64) {
     let folder = tempfile::tempdir().unwrap();
     let services = services(folder.path());
     let mut report = Report::new(mib * MIB);
@@ -169,6 +171,10 @@ fn import(mib: usize, whole: bool) -> (u64, f64) {
         return (report.cases, spent);
     }
     let imported = block_on(import.finish()).unwrap();
+    if reports {
+        // The first that is asked for has all of them rendered.
+        block_on(services.report_piece(imported.run.value.id, "junit.xml", 0)).unwrap();
+    }
     let spent = process_busy() - begun - made;
     assert_eq!(imported.not_accepted, Vec::new());
     let verdict = imported.run.value.judgement.map(|judgement| judgement.verdict);
@@ -182,7 +188,7 @@ fn main() {
     let mib = arguments.next().map_or(200, |text| text.parse().unwrap());
     let (cases, seconds) = match what.as_str() {
         "read" => read(mib),
-        other => import(mib, other == "import"),
+        other => import(mib, (other != "store", other == "reports")),
     };
     let rate = f64::from(u32::try_from(mib).unwrap()) * 1.048_576 / seconds;
     let peak = peak_mib();

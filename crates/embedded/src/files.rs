@@ -3,7 +3,8 @@
 //! A blob is written to a temporary file in its final folder and then renamed, so a reader sees all of it or
 //! nothing, also after this process was killed. Folders carry a `+` at the end of their name and temporary files
 //! one at the beginning; no key contains one, so neither can collide with a blob. Nothing is forced to the
-//! disk: a blob survives the process, not a power cut.
+//! disk: a blob survives the process, not a power cut. Short parts are read on the thread that asks, because
+//! going to another one and back takes as long; all else happens on a thread of its own.
 
 use crate::lane::Lane;
 use async_trait::async_trait;
@@ -16,12 +17,28 @@ use tempfile::NamedTempFile;
 
 const PORT: &str = "blobs";
 const TEMPORARY: &str = "+new";
+/// A part up to this length is short.
+const SHORT_BYTES: usize = 64 * 1024;
 
 /// Blobs below a folder.
 #[derive(Debug)]
 pub struct FileBlobs {
     root: PathBuf,
     lane: Lane<()>,
+}
+
+/// A piece of a blob that is made out of several.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// The file of another blob.
+    File(String),
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
+
+enum Place {
+    Disk(PathBuf),
+    Memory(Vec<u8>),
 }
 
 impl FileBlobs {
@@ -54,6 +71,27 @@ impl FileBlobs {
         path
     }
 
+    /// Whether there is a file for the key.
+    pub(crate) fn holds(&self, key: &str) -> PortResult<bool> {
+        self.path(key)?.try_exists().or_else(|error| match ignore_absent(Err(error)) {
+            Ok(()) => Ok(false),
+            Err(error) => Err(port_error(key, &error)),
+        })
+    }
+
+    /// Makes a blob out of pieces, one after the other.
+    pub(crate) async fn join(&self, key: &str, pieces: Vec<Piece>) -> PortResult<()> {
+        let path = self.path(key)?;
+        let place = |piece| {
+            Ok(match piece {
+                Piece::File(key) => Place::Disk(self.path(&key)?),
+                Piece::Bytes(bytes) => Place::Memory(bytes),
+            })
+        };
+        let pieces = pieces.into_iter().map(place).collect::<PortResult<Vec<_>>>()?;
+        self.work(key, move || join(&path, &pieces)).await
+    }
+
     async fn work<T: Send + 'static>(
         &self,
         key: &str,
@@ -77,14 +115,19 @@ impl Blobs for FileBlobs {
     }
 
     async fn compose(&self, key: &str, pieces: Vec<String>) -> PortResult<()> {
-        let path = self.path(key)?;
-        let pieces = pieces.iter().map(|piece| self.path(piece)).collect::<PortResult<Vec<_>>>()?;
-        self.work(key, move || join(&path, &pieces)).await
+        self.join(key, pieces.into_iter().map(Piece::File).collect()).await
     }
 
     async fn fetch(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Vec<u8>> {
         let path = self.path(key)?;
-        self.work(key, move || read(&path, range)).await
+        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (length, file) = opened.map_err(|error| port_error(key, &error))?;
+        let (from, to) = range.unwrap_or((0, u64::MAX));
+        let expected = to.min(length).saturating_sub(from);
+        if expected <= SHORT_BYTES as u64 {
+            return read(file, (from, to), expected).map_err(|error| port_error(key, &error));
+        }
+        self.work(key, move || read(file, (from, to), expected)).await
     }
 
     async fn list(&self, prefix: &str) -> PortResult<Vec<String>> {
@@ -122,10 +165,13 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-fn join(path: &Path, pieces: &[PathBuf]) -> io::Result<()> {
+fn join(path: &Path, pieces: &[Place]) -> io::Result<()> {
     let mut whole = write(path, &[])?;
     for piece in pieces {
-        io::copy(&mut File::open(piece)?, &mut whole)?;
+        match piece {
+            Place::Memory(bytes) => whole.write_all(bytes)?,
+            Place::Disk(file) => drop(io::copy(&mut File::open(file)?, &mut whole)?),
+        }
     }
     whole.persist(path).map(drop).map_err(|error| error.error)
 }
@@ -134,11 +180,13 @@ fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write(path, bytes)?.persist_noclobber(path).map(drop).map_err(|error| error.error)
 }
 
-fn read(path: &Path, range: Option<(u64, u64)>) -> io::Result<Vec<u8>> {
-    let Some((from, to)) = range else { return fs::read(path) };
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(from.min(to)))?;
-    let mut bytes = Vec::new();
+/// Reads what lies between `from` and `to`: `expected` bytes, as far as is known.
+fn read(mut file: File, (from, to): (u64, u64), expected: u64) -> io::Result<Vec<u8>> {
+    if from > 0 {
+        file.seek(SeekFrom::Start(from))?;
+    }
+    // One more, so that the end is found without growing.
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0).saturating_add(1));
     file.take(to.saturating_sub(from)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

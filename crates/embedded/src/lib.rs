@@ -5,6 +5,7 @@
 
 mod lane;
 
+pub mod blobs;
 pub mod files;
 pub mod git;
 pub mod process;

@@ -1,11 +1,13 @@
 //! The store in one SQLite file, or in memory.
 //!
-//! One thread owns the writing connection, another the reading one, so that readers wait neither for a
-//! transaction nor for a checkpoint (write-ahead log). Commits that wait together share one transaction: each is
-//! judged and applied in turn, and none is answered before the transaction is over. In memory there is one
-//! connection and one thread. A crash of the process loses nothing that was answered; a power cut may lose the last
-//! commits (`synchronous=NORMAL`) but never tears one.
+//! One thread owns the writing connection. Commits that wait together share one transaction: each is judged and
+//! applied in turn, and none is answered before the transaction is over. Short reads happen where they are asked for, on a
+//! connection that is free: they wait neither for a transaction nor for a checkpoint (write-ahead log), and going to
+//! another thread and back takes longer than a read. Reads of the index may be long and have a thread of their own. In
+//! memory there is one connection and one thread. A crash of the process loses nothing that was answered; a power cut may
+//! lose the last commits (`synchronous=NORMAL`) but never tears one.
 
+mod blob;
 mod error;
 mod open;
 mod read;
@@ -14,18 +16,22 @@ mod write;
 
 use crate::lane::Lane;
 use async_trait::async_trait;
+use blob::BlobChange;
 use open::Session;
 use shared::domain::time::Timestamp;
 use shared::ports::limits::check_commit;
 use shared::ports::{Clock, Document, Key, Page, PortError, PortResult, Store, Write};
 use std::io;
+use std::num::NonZero;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use tokio::sync::oneshot;
-use write::Commit;
+use write::{Commit, Work};
 
 /// Commits that one transaction takes at most.
 const GROUP_LIMIT: usize = 64;
+/// Connections for short reads at most; each may cache some 2 MB of pages.
+const READERS_LIMIT: usize = 4;
 
 /// The store of one machine.
 #[derive(Debug)]
@@ -34,7 +40,44 @@ pub struct SqliteStore {
     waiting: Arc<Mutex<Vec<Commit>>>,
     writer: Lane<Session>,
     /// Absent in memory, where only the writer sees the database.
-    reader: Option<Lane<Session>>,
+    readers: Option<Readers>,
+}
+
+#[derive(Debug)]
+struct Readers {
+    /// For short reads, on the thread that asks.
+    first: Mutex<Session>,
+    more: Vec<Mutex<Session>>,
+    /// For reads of the index.
+    long: Lane<Session>,
+}
+
+impl Readers {
+    fn open(path: &Path) -> PortResult<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let one = || {
+            let mut session = Session::open_file(path)?;
+            session.only_read()?;
+            Ok(session)
+        };
+        let more = (1..cores.min(READERS_LIMIT)).map(|_| one().map(Mutex::new)).collect::<PortResult<_>>()?;
+        let first = Mutex::new(one()?);
+        Ok(Self { first, more, long: Lane::start("store", one()?).map_err(|error| no_thread(&error))? })
+    }
+
+    /// A connection that is free, or else the first one when it is.
+    fn short(&self) -> MutexGuard<'_, Session> {
+        let free = self.more.iter().find_map(|session| match session.try_lock() {
+            Ok(session) => Some(session),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        free.unwrap_or_else(|| self.first.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn no_thread(error: &io::Error) -> PortError {
+    PortError::Unavailable { port: "store", subject: "thread".to_owned(), reason: error.to_string() }
 }
 
 impl SqliteStore {
@@ -48,9 +91,8 @@ impl SqliteStore {
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> PortResult<Self> {
         let mut writer = Session::open_file(path)?;
         writer.prepare(clock.now())?;
-        let mut reader = Session::open_file(path)?;
-        reader.only_read()?;
-        Self::start(clock, writer, Some(reader))
+        let readers = Readers::open(path)?;
+        Self::start(clock, writer, Some(readers))
     }
 
     /// A store that is gone when dropped.
@@ -63,22 +105,74 @@ impl SqliteStore {
         Self::start(clock, writer, None)
     }
 
-    fn start(clock: Arc<dyn Clock>, writer: Session, reader: Option<Session>) -> PortResult<Self> {
-        let no_thread = |error: io::Error| PortError::Unavailable {
-            port: "store",
-            subject: "thread".to_owned(),
-            reason: error.to_string(),
-        };
-        let writer = Lane::start("store", writer).map_err(no_thread)?;
-        let reader = reader.map(|reader| Lane::start("store", reader)).transpose().map_err(no_thread)?;
-        Ok(Self { clock, waiting: Arc::default(), writer, reader })
+    fn start(clock: Arc<dyn Clock>, writer: Session, readers: Option<Readers>) -> PortResult<Self> {
+        let writer = Lane::start("store", writer).map_err(|error| no_thread(&error))?;
+        Ok(Self { clock, waiting: Arc::default(), writer, readers })
     }
 
+    /// A read of a few documents.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut Session) -> PortResult<T> + Send + 'static,
     ) -> PortResult<T> {
-        self.reader.as_ref().unwrap_or(&self.writer).run(read).await
+        match &self.readers {
+            Some(readers) => read(&mut readers.short()),
+            None => self.writer.run(read).await,
+        }
+    }
+}
+
+impl SqliteStore {
+    async fn perform(&self, work: Work) -> PortResult<()> {
+        let (reply, receiver) = oneshot::channel();
+        let (waiting, clock) = (Arc::clone(&self.waiting), Arc::clone(&self.clock));
+        waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Commit { work, reply });
+        // One job per commit; the first takes along what has come meanwhile, and later ones find nothing to do.
+        self.writer.submit(move |session| {
+            let group = {
+                let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let size = waiting.len().min(GROUP_LIMIT);
+                waiting.drain(..size).collect::<Vec<_>>()
+            };
+            session.commit_group(group, clock.now());
+        })?;
+        self.writer.answer(receiver).await
+    }
+
+    /// Stores a blob; with `absent`, only if there is none.
+    pub(crate) async fn put_blob(&self, key: &str, bytes: Vec<u8>, absent: bool) -> PortResult<()> {
+        let change = if absent { BlobChange::PutAbsent(bytes) } else { BlobChange::Put(bytes) };
+        self.perform(Work::Blob(key.to_owned(), change)).await
+    }
+
+    pub(crate) async fn delete_blob(&self, key: &str) -> PortResult<()> {
+        self.perform(Work::Blob(key.to_owned(), BlobChange::Delete)).await
+    }
+
+    /// A blob or a part of it.
+    pub(crate) async fn blob(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Option<Vec<u8>>> {
+        let key = key.to_owned();
+        self.read(move |session| session.blob(&key, range)).await
+    }
+
+    /// Whether there is such a blob.
+    pub(crate) async fn holds_blob(&self, key: &str) -> PortResult<bool> {
+        let key = key.to_owned();
+        self.read(move |session| session.holds_blob(&key)).await
+    }
+
+    /// Keys of blobs that start with `prefix`, in order.
+    pub(crate) async fn blob_keys(&self, prefix: &str) -> PortResult<Vec<String>> {
+        let prefix = prefix.to_owned();
+        self.long_read(move |session| session.blob_keys(&prefix)).await
+    }
+
+    /// A read of any number of rows.
+    async fn long_read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Session) -> PortResult<T> + Send + 'static,
+    ) -> PortResult<T> {
+        self.readers.as_ref().map_or(&self.writer, |readers| &readers.long).run(read).await
     }
 }
 
@@ -104,24 +198,12 @@ impl Store for SqliteStore {
 
     async fn query_index(&self, name: &str, upto: &str, limit: usize) -> PortResult<Vec<Key>> {
         let (name, upto) = (name.to_owned(), upto.to_owned());
-        self.read(move |session| session.query_index(&name, &upto, limit)).await
+        self.long_read(move |session| session.query_index(&name, &upto, limit)).await
     }
 
     async fn commit(&self, writes: Vec<Write>) -> PortResult<()> {
         check_commit(&writes)?;
-        let (reply, receiver) = oneshot::channel();
-        let (waiting, clock) = (Arc::clone(&self.waiting), Arc::clone(&self.clock));
-        waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Commit { writes, reply });
-        // One job per commit; the first takes along what has come meanwhile, and later ones find nothing to do.
-        self.writer.submit(move |session| {
-            let group = {
-                let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                let size = waiting.len().min(GROUP_LIMIT);
-                waiting.drain(..size).collect::<Vec<_>>()
-            };
-            session.commit_group(group, clock.now());
-        })?;
-        self.writer.answer(receiver).await
+        self.perform(Work::Documents(writes)).await
     }
 }
 

@@ -23,6 +23,7 @@ pub mod resources;
 mod sanity;
 pub mod settings;
 mod shelf;
+mod shown;
 pub mod trace;
 pub mod wait;
 pub mod wire;

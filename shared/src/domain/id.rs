@@ -162,8 +162,8 @@ impl ShardAttempt {
 
 /// SHA-256 of a text, as 64 lower-case hexadecimal digits.
 #[must_use]
-pub fn digest_hex(text: &str) -> String {
-    hex::encode(Sha256::digest(text.as_bytes()))
+pub fn digest_hex(text: &(impl AsRef<[u8]> + ?Sized)) -> String {
+    hex::encode(Sha256::digest(text.as_ref()))
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub struct Importer {
     run: RunId,
     at: Timestamp,
     suite: Option<String>,
+    /// The suite of the last case as the report names it, and as we do: most cases have the same.
+    last: (String, String),
     jobs: BTreeMap<String, Part>,
     ready: Vec<Portion>,
     accepted: u64,
@@ -44,7 +46,8 @@ impl Importer {
     pub fn new(run: RunId, at: Timestamp, suite: Option<&str>) -> Self {
         let suite = suite.map(suite_name);
         let (jobs, ready) = (BTreeMap::new(), Vec::new());
-        Self { run, at, suite, jobs, ready, accepted: 0, too_many: 0, other_suites: 0 }
+        let last = (String::new(), suite_name(""));
+        Self { run, at, suite, last, jobs, ready, accepted: 0, too_many: 0, other_suites: 0 }
     }
 
     /// Cases taken so far, repetitions included.
@@ -59,7 +62,10 @@ impl Importer {
             self.too_many += 1;
             return;
         }
-        let name = self.suite.clone().unwrap_or_else(|| suite_name(&case.suite));
+        if self.suite.is_none() && self.last.0 != case.suite {
+            self.last = (case.suite.clone(), suite_name(&case.suite));
+        }
+        let name = self.suite.clone().unwrap_or_else(|| self.last.1.clone());
         if !self.jobs.contains_key(&name) && !self.add(&name) {
             self.other_suites += 1;
             return;

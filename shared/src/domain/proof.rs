@@ -10,6 +10,7 @@ use super::queue::lease::{Lease, LeaseStatus, Progress};
 use super::unit::UnitEvent;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// How many contradictions are told in words.
 const TOLD: usize = 20;
@@ -76,14 +77,13 @@ impl Ledger {
     pub fn event(&mut self, lease: &Lease, event: &UnitEvent) {
         match event {
             UnitEvent::Announced { entry, cases, more, .. } => {
-                let pieces = self.pieces.entry(*entry).or_default();
-                pieces.extend(cases.iter().cloned());
                 if *more {
+                    self.pieces.entry(*entry).or_default().extend(cases.iter().cloned());
                     return;
                 }
                 let promised = lease.entries.iter().any(|held| held.index == *entry && held.promised);
-                for case in self.pieces.remove(entry).unwrap_or_default() {
-                    self.planned(&case, promised);
+                for case in self.pieces.remove(entry).unwrap_or_default().iter().chain(cases) {
+                    self.planned(case, promised);
                 }
             }
             UnitEvent::Case { result, .. } => self.result(result),
@@ -96,12 +96,17 @@ impl Ledger {
     }
 
     fn planned(&mut self, case: &CaseId, promised: bool) {
-        let known = self.cases.contains_key(&CaseKey::of(case));
+        let known = match self.cases.entry(CaseKey::of(case)) {
+            Entry::Occupied(_) => true,
+            Entry::Vacant(place) => {
+                place.insert(Mark::default());
+                false
+            }
+        };
         if known != promised {
             let what = if promised { "was never announced before" } else { "is announced by two units" };
             self.problem(format!("case `{case}` {what}"));
         }
-        self.cases.entry(CaseKey::of(case)).or_default();
     }
 
     fn result(&mut self, result: &CaseResult) {

@@ -4,6 +4,8 @@
 //! job's queue; a unit that is split, retried or returned half-done has several entries. Entries are
 //! numbered from 0 in the order in which they should start and are never removed or reused.
 
+mod flat;
+
 use super::case::{CaseId, CaseResult};
 use super::outcome::Outcome;
 use super::time::Timestamp;
@@ -140,7 +142,7 @@ pub struct LeasedEntry {
 /// The order is `Started`, `Announced`, then for each announced case one `Case` (with a `CaseStarted` before
 /// it in careful mode), then `Finished`; `Yielded` may end it between two cases, `Aborted` at any point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "event")]
+#[serde(rename_all = "snake_case", tag = "event", try_from = "flat::Event")]
 pub enum UnitEvent {
     /// The slot has begun with the entry.
     Started {
@@ -233,6 +235,46 @@ impl UnitEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_are_read_as_they_are_written() {
+        let result: CaseResult = serde_json::from_str(
+            r#"{"case":"a::b","class":"a","name":"b","attempt":1,"outcome":"passed","started_at":1,"duration_us":2,"slot":1}"#,
+        )
+        .unwrap();
+        let (entry, at) = (7, Timestamp(5));
+        let (case, cases) = (CaseId::from("a::b"), vec![CaseId::from("a::b")]);
+        let events = [
+            UnitEvent::Started { entry, slot: 2, at },
+            UnitEvent::Announced { entry, cases: cases.clone(), deselected: 3, more: false },
+            UnitEvent::Announced { entry, cases, deselected: 0, more: true },
+            UnitEvent::CaseStarted { entry, case: case.clone() },
+            UnitEvent::Case { entry, result: Box::new(result) },
+            UnitEvent::Finished { entry, overhead_us: 9, at },
+            UnitEvent::Yielded { entry, slots: 4, overhead_us: 9, at },
+            UnitEvent::Aborted { entry, suspect: None, reason: "it died".to_owned() },
+            UnitEvent::Aborted { entry, suspect: Some(case), reason: String::new() },
+        ];
+        for event in events {
+            let text = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<UnitEvent>(&text).unwrap(), event, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_without_its_parts_is_refused_by_name() {
+        for (text, why) in [
+            (r#"{"event":"started","entry":1,"at":1}"#, "missing field `slot`"),
+            (r#"{"event":"case","entry":1}"#, "missing field `result`"),
+            (r#"{"event":"finished","overhead_us":1,"at":1}"#, "missing field `entry`"),
+            (r#"{"event":"aborted","entry":1}"#, "missing field `reason`"),
+            (r#"{"event":"slept","entry":1}"#, "unknown variant `slept`"),
+            (r#"{"entry":1}"#, "missing field `event`"),
+        ] {
+            let error = serde_json::from_str::<UnitEvent>(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
 
     #[test]
     fn a_selection_keeps_what_it_says() {

@@ -13,7 +13,7 @@ use super::repository::{load_leases, load_queue, load_run, load_shards};
 use super::submit::load_spec;
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::RunId;
-use crate::domain::origin::Figures;
+use crate::domain::origin::{Figures, Trigger};
 use crate::domain::outcome::Counts;
 use crate::domain::queue::Queue;
 use crate::domain::queue::lease::Lease;
@@ -59,7 +59,9 @@ impl Services {
     pub(crate) async fn write_reports(&self, run: &Run, jobs: &[Job]) -> ServiceResult<Figures> {
         let spec = load_spec(self, run.id).await?;
         let mut summary = self.summary(run, &spec, jobs).await?;
-        let mut spool = Spool::new(run.id);
+        // Few look at a report of what another CI has shown already: it is rendered when someone does.
+        let late = run.origin.trigger == Trigger::Import;
+        let mut spool = if late { Spool::of_pages(run.id) } else { Spool::new(run.id) };
         spool.begin(&summary)?;
         for (job, summary) in jobs.iter().zip(&summary.jobs) {
             let pass = Pass { spec: &spec, job, learn: self.settings.keep_history && may_learn(summary) };
@@ -82,6 +84,21 @@ impl Services {
         })?;
         self.blobs.put(&key, bytes).await?;
         Ok(figures)
+    }
+
+    /// Renders the reports of a run that is over and has none yet.
+    async fn render_late(&self, run: &Run) -> ServiceResult<()> {
+        let spec = load_spec(self, run.id).await?;
+        let jobs: Vec<Job> =
+            self.jobs(run.id, self.clock.now()).await?.into_iter().map(|job| job.value).collect();
+        let summary = self.summary(run, &spec, &jobs).await?;
+        let mut spool = Spool::of_reports(run.id, &format!("{:032x}-", self.ids.uuid()));
+        spool.begin(&summary)?;
+        for (job, summary) in jobs.iter().zip(&summary.jobs) {
+            let pass = Pass { spec: &spec, job, learn: false };
+            self.job_records(&pass, summary, &mut spool).await?;
+        }
+        spool.finish(self.blobs.as_ref()).await
     }
 
     /// Shows every case record of a finished run.

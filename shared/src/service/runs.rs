@@ -6,6 +6,7 @@ use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::{ProjectId, RunId};
 use crate::domain::run::{Run, RunStatus};
 use crate::domain::verdict::Verdict;
+use crate::ports::Document;
 
 /// Rows looked at by one request at most; a rarer match is found by going on.
 const SCAN_LIMIT: usize = 2_000;
@@ -38,6 +39,26 @@ impl RunFilter {
     }
 }
 
+/// A run as it stands in the list of its project.
+#[derive(Debug, Clone)]
+pub struct RunRow(Document);
+
+impl RunRow {
+    /// Where it stands, and its version there: together they name one text, for ever.
+    #[must_use]
+    pub fn place(&self) -> (&str, u64) {
+        (&self.0.key.sort, self.0.version)
+    }
+
+    /// The run.
+    ///
+    /// # Errors
+    /// `Corrupt` if it cannot be read.
+    pub fn run(&self) -> ServiceResult<Run> {
+        Ok(parse(&self.0)?.value)
+    }
+}
+
 impl Services {
     /// A run with its version.
     ///
@@ -47,6 +68,21 @@ impl Services {
         load_run(self.store.as_ref(), id, self.clock.now())
             .await?
             .ok_or_else(|| ServiceError::NotFound(id.to_string()))
+    }
+
+    /// All runs of a project as rows, newest first.
+    ///
+    /// # Errors
+    /// Port errors.
+    pub async fn run_rows(
+        &self,
+        project: &ProjectId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> ServiceResult<Listed<RunRow>> {
+        let (partition, now) = (project_partition(project), self.clock.now());
+        let page = self.store.query(&partition, "run#", after, limit, now).await?;
+        Ok(Listed { items: page.documents.into_iter().map(RunRow).collect(), next: page.next })
     }
 
     /// Runs of a project, newest first. A page may be short, even empty, and still have a next one.

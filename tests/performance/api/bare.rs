@@ -1,40 +1,70 @@
 //! The peer: an axum handler that does one SQLite query or insert, and nothing else.
+//!
+//! It holds the same documents in the form in which they are shown, reads and writes them as our store does (write-ahead
+//! log, `synchronous=NORMAL`, one transaction per request, committed before it is answered), and answers with the same
+//! bytes. It knows no caller, checks nothing and keeps nothing else.
 
 use anyhow::{Context as _, Result};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use axum::serve::ListenerExt as _;
 use axum::{Router, body::Bytes};
 use rusqlite::{Connection, params};
 use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 
 const PAGE: i64 = 50;
 
+/// What it is filled with, as the served instance has it.
+#[derive(Debug, Default)]
+pub(crate) struct Documents {
+    /// A finished run.
+    pub(crate) run: String,
+    /// A case of it.
+    pub(crate) case: String,
+    /// A run that was just created.
+    pub(crate) created: String,
+    /// What such a run is asked to do.
+    pub(crate) spec: String,
+}
+
 /// Fills a database with as many runs and cases as the served instance has, of the same size.
-pub(crate) fn fill(file: &FilePath, run: &str, case: &str, runs: u32, cases: u32) -> Result<()> {
+pub(crate) fn fill(file: &FilePath, documents: &Documents, runs: u32, cases: u32) -> Result<()> {
     let mut connection = open(file)?;
     connection.execute_batch(
         "CREATE TABLE runs (sort TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
          CREATE TABLE cases (run INTEGER, no INTEGER, body TEXT NOT NULL, PRIMARY KEY (run, no)) WITHOUT ROWID;
-         CREATE TABLE chunks (no INTEGER PRIMARY KEY, body BLOB NOT NULL);",
+         CREATE TABLE specs (sort TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+         CREATE TABLE chunks (no INTEGER PRIMARY KEY, body BLOB NOT NULL);
+         CREATE TABLE samples (created TEXT NOT NULL, spec TEXT NOT NULL);",
     )?;
     let change = connection.transaction()?;
+    change.execute("INSERT INTO samples VALUES (?1, ?2)", params![documents.created, documents.spec])?;
     {
         let mut row = change.prepare("INSERT INTO runs VALUES (?1, ?2)")?;
         let mut one = change.prepare("INSERT INTO cases VALUES (?1, ?2, ?3)")?;
         for number in 0..runs {
-            row.execute(params![format!("{number:08}"), run])?;
+            row.execute(params![format!("{number:08}"), documents.run])?;
             for place in 0..cases {
-                one.execute(params![number, place, case])?;
+                one.execute(params![number, place, documents.case])?;
             }
         }
     }
     change.commit()?;
     Ok(())
+}
+
+/// A short text that an instance keeps under a key.
+pub(crate) fn kept(file: &FilePath, key: &str) -> Result<String> {
+    let bytes: Vec<u8> = Connection::open(file)?
+        .query_row("SELECT bytes FROM blobs WHERE key = ?1", [key], |row| row.get(0))
+        .with_context(|| format!("the instance has no `{key}`"))?;
+    Ok(String::from_utf8(bytes)?)
 }
 
 fn open(file: &FilePath) -> Result<Connection> {
@@ -48,6 +78,9 @@ fn open(file: &FilePath) -> Result<Connection> {
 struct Bare {
     readers: Vec<Mutex<Connection>>,
     writer: Mutex<Connection>,
+    created: String,
+    spec: String,
+    next: AtomicU32,
 }
 
 type Shared = State<Arc<Bare>>;
@@ -94,27 +127,56 @@ async fn cases(State(bare): Shared, Path(number): Path<u32>) -> Result<impl Into
     .map(json)
 }
 
-async fn insert(State(bare): Shared, body: Bytes) -> Result<StatusCode, StatusCode> {
-    let connection = bare.writer.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut statement = connection
-        .prepare_cached("INSERT INTO chunks (body) VALUES (?1)")
-        .or(Err(StatusCode::INTERNAL_SERVER_ERROR))?;
-    statement.execute([body.as_ref()]).or(Err(StatusCode::INTERNAL_SERVER_ERROR))?;
-    Ok(StatusCode::CREATED)
+fn broken(_: rusqlite::Error) -> StatusCode {
+    StatusCode::INTERNAL_SERVER_ERROR
+}
+
+/// A run: what it is asked to do, and its row in the list.
+async fn create(State(bare): Shared, _: Bytes) -> Result<impl IntoResponse, StatusCode> {
+    let sort = format!("{:08}", bare.next.fetch_add(1, Ordering::Relaxed));
+    {
+        let mut connection = bare.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let change = connection.transaction().map_err(broken)?;
+        for (sql, body) in [
+            ("INSERT INTO specs VALUES (?1, ?2)", &bare.spec),
+            ("INSERT INTO runs VALUES (?1, ?2)", &bare.created),
+        ] {
+            let mut statement = change.prepare_cached(sql).map_err(broken)?;
+            statement.execute(params![sort, body]).map_err(broken)?;
+        }
+        change.commit().map_err(broken)?;
+    }
+    Ok((StatusCode::ACCEPTED, json(bare.created.clone())))
+}
+
+async fn chunk(State(bare): Shared, body: Bytes) -> Result<impl IntoResponse, StatusCode> {
+    let number = {
+        let connection = bare.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statement =
+            connection.prepare_cached("INSERT INTO chunks (body) VALUES (?1)").map_err(broken)?;
+        statement.insert([body.as_ref()]).map_err(broken)?
+    };
+    Ok(json(format!("{{\"next_part\":{number}}}")))
 }
 
 /// Serves until its parent is gone: standard input ends with it.
 pub(crate) async fn serve(file: PathBuf) -> Result<()> {
     let readers = (0..4).map(|_| open(&file).map(Mutex::new)).collect::<Result<_>>()?;
-    let bare = Arc::new(Bare { readers, writer: Mutex::new(open(&file)?) });
+    let writer = open(&file)?;
+    let (created, spec) =
+        writer.query_row("SELECT created, spec FROM samples", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // Behind everything that was filled in.
+    let next = AtomicU32::new(10_000_000);
+    let bare = Arc::new(Bare { readers, writer: Mutex::new(writer), created, spec, next });
     let router = Router::new()
-        .route("/runs", get(runs).post(insert))
+        .route("/runs", get(runs).post(create))
         .route("/runs/{number}", get(run))
         .route("/runs/{number}/cases", get(cases))
-        .route("/chunks", post(insert))
+        .route("/chunks", post(chunk))
         .with_state(bare);
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     super::announce(listener.local_addr()?);
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, router).with_graceful_shutdown(super::parent_gone()).await?;
     Ok(())
 }

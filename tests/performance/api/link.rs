@@ -3,6 +3,8 @@
 use super::load::{Connection, request};
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
+use axum::serve::ListenerExt as _;
+use embedded::blobs::LocalBlobs;
 use embedded::files::FileBlobs;
 use embedded::queue::LocalQueue;
 use embedded::sqlite::SqliteStore;
@@ -15,6 +17,7 @@ use shared::ports::forge::NoForge;
 use shared::ports::{IdSource as _, LaunchOrder, Launcher, PortResult, RunnerState, Unobserved};
 use shared::service::token::TokenKey;
 use shared::service::{Services, Settings};
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,6 +63,7 @@ pub(crate) async fn serve(folder: PathBuf, runs: u32) -> Result<()> {
     let given = tokens.0.lock().unwrap_or_else(PoisonError::into_inner).join(" ");
     super::announce(format!("{} {given}", listener.local_addr()?));
     let router = http_api::link::router(services);
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, router).with_graceful_shutdown(super::parent_gone()).await?;
     Ok(())
 }
@@ -68,9 +72,12 @@ fn services(folder: &Path, launcher: Arc<Tokens>) -> Result<Services> {
     let clock = Arc::new(SystemClock::default());
     // The receiving end of the wakes may go: nothing but the link is measured.
     let (queue, _) = LocalQueue::new();
+    let store = SqliteStore::open(&folder.join("state.db"), Arc::<SystemClock>::clone(&clock))?;
+    let store = Arc::new(store);
+    let blobs = LocalBlobs::new(Arc::clone(&store), FileBlobs::open(folder.join("blobs"))?);
     Ok(Services {
-        store: Arc::new(SqliteStore::open(&folder.join("state.db"), Arc::<SystemClock>::clone(&clock))?),
-        blobs: Arc::new(FileBlobs::open(folder.join("blobs"))?),
+        store,
+        blobs: Arc::new(blobs),
         queue: Arc::new(queue),
         launcher,
         forge: Arc::new(NoForge),
@@ -81,7 +88,7 @@ fn services(folder: &Path, launcher: Arc<Tokens>) -> Result<Services> {
             clocks: Clocks::default(),
             token_key: TokenKey::new(OsIds.secret()),
             max_shards: 1,
-            batch_overhead_ms: 1_000_000,
+            batch_overhead_ms: 2,
             version: "bench".to_owned(),
             keep_history: false,
             slots: None,
@@ -134,46 +141,67 @@ impl Runner {
             if entries.is_empty() {
                 bail!("the bench needs more units than {UNITS}: {lease}");
             }
+            let (id, epoch) = (&lease["lease"], &lease["epoch"]);
             for (part, entry) in entries.iter().enumerate() {
-                let body = chunk(&lease, part, entry, slot);
+                let body = chunk(Place {
+                    lease: id.as_str().context("no lease")?,
+                    epoch: epoch.as_u64().context("no epoch")?,
+                    part,
+                    entry: entry["index"].as_u64().context("no entry")?,
+                    unit: entry["unit"].as_str().context("no unit")?,
+                    slot,
+                });
                 let sent = Instant::now();
-                call(&mut connection, "POST", "results", &self.token, &body).await?;
+                send(&mut connection, ("POST", "results"), &self.token, &body).await?;
                 took.push(sent.elapsed());
                 if Instant::now() >= until {
                     return Ok(took);
                 }
             }
-            let (id, epoch) = (&lease["lease"], &lease["epoch"]);
             finished = json!({ "lease": id, "epoch": epoch, "part": entries.len(), "events": [] });
         }
     }
 }
 
-/// The results of one unit.
-fn chunk(lease: &Value, part: usize, entry: &Value, slot: usize) -> Value {
-    let (index, unit) = (&entry["index"], entry["unit"].as_str().unwrap_or_default());
-    let name = |case: u32| format!("{unit}::test_number_{case}");
-    let cases: Vec<String> = (0..CASES).map(name).collect();
-    let mut events = vec![
-        json!({ "event": "started", "entry": index, "slot": slot, "at": 1 }),
-        json!({ "event": "announced", "entry": index, "cases": cases, "deselected": 0 }),
-    ];
-    events.extend((0..CASES).map(|case| {
-        let result = json!({
-            "case": name(case), "class": unit, "name": format!("test_number_{case}"), "file": unit, "line": case,
-            "attempt": 1, "outcome": "passed", "started_at": 1, "duration_us": 1000, "slot": slot, "alone": false,
-            "failure": null, "reason": null, "output": "",
-        });
-        json!({ "event": "case", "entry": index, "result": result })
-    }));
-    events.push(json!({ "event": "finished", "entry": index, "overhead_us": 1, "at": 2 }));
-    json!({ "lease": lease["lease"], "epoch": lease["epoch"], "part": part, "events": events })
+/// Where a chunk belongs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    lease: &'a str,
+    epoch: u64,
+    part: usize,
+    entry: u64,
+    unit: &'a str,
+    slot: usize,
 }
 
-/// The bytes of a chunk, for the peer.
-pub(crate) fn sample() -> String {
-    let lease = json!({ "lease": format!("lease_{:032x}", 1), "epoch": 1 });
-    chunk(&lease, 0, &json!({ "index": 1, "unit": "tests/test_1.py" }), 1).to_string()
+/// The results of one unit, as a runner writes them; written by hand, because the load has its share of the cores.
+fn chunk(place: Place<'_>) -> String {
+    let Place { lease, epoch, part, entry, unit, slot } = place;
+    let mut text = format!(
+        r#"{{"lease":"{lease}","epoch":{epoch},"part":{part},"events":[{{"event":"started","entry":{entry},"slot":{slot},"at":1}},{{"event":"announced","entry":{entry},"cases":["#
+    );
+    text.reserve(16 * 1024);
+    for case in 0..CASES {
+        let comma = if case == 0 { "" } else { "," };
+        // Writing to a string cannot fail, here and below.
+        let _ = write!(text, r#"{comma}"{unit}::test_number_{case}""#);
+    }
+    text.push_str(r#"],"deselected":0}"#);
+    for case in 0..CASES {
+        let _ = write!(
+            text,
+            r#",{{"event":"case","entry":{entry},"result":{{"case":"{unit}::test_number_{case}","class":"{unit}","name":"test_number_{case}","file":"{unit}","line":{case},"attempt":1,"outcome":"passed","started_at":1,"duration_us":1000,"slot":{slot},"alone":false}}}}"#
+        );
+    }
+    let _ =
+        write!(text, r#",{{"event":"finished","entry":{entry},"overhead_us":1,"at":2}}]}}"#);
+    text
+}
+
+/// A chunk for the peer, made in the same way.
+pub(crate) fn sample(number: u64) -> String {
+    let (lease, unit) = (format!("lease_{number:032x}"), format!("tests/test_{}.py", number % 20_000));
+    chunk(Place { lease: &lease, epoch: 1, part: 0, entry: 1, unit: &unit, slot: 1 })
 }
 
 async fn call(
@@ -183,7 +211,16 @@ async fn call(
     token: &str,
     body: &Value,
 ) -> Result<Value> {
-    let text = request(method, &format!("/runner/v1/{name}"), token, &body.to_string());
+    send(connection, (method, name), token, &body.to_string()).await
+}
+
+async fn send(
+    connection: &mut Connection,
+    (method, name): (&str, &str),
+    token: &str,
+    body: &str,
+) -> Result<Value> {
+    let text = request(method, &format!("/runner/v1/{name}"), token, body);
     let answer = connection.ask(&text).await?;
     let said = String::from_utf8_lossy(&answer.body);
     if answer.status >= 300 {

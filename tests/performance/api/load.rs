@@ -18,6 +18,16 @@ pub(crate) struct Load {
     pub(crate) p50: Duration,
     pub(crate) p95: Duration,
     pub(crate) p99: Duration,
+    /// Time that the server had a core for each request, in microseconds; 0 if it was not measured.
+    pub(crate) busy_us: f64,
+}
+
+impl Load {
+    /// The same, by a server that had a core for `busy` meanwhile.
+    pub(crate) fn by(self, busy: Duration, time: Duration) -> Self {
+        let requests = (self.requests_per_s * time.as_secs_f64()).max(1.0);
+        Self { busy_us: busy.as_secs_f64() * 1e6 / requests, ..self }
+    }
 }
 
 /// An answer.
@@ -157,7 +167,7 @@ pub(crate) fn summed(mut all: Vec<Duration>, elapsed: Duration) -> Load {
     all.sort_unstable();
     let at = |percent: usize| all.get(all.len() * percent / 100).copied().unwrap_or_default();
     let requests_per_s = all.len() as f64 / elapsed.as_secs_f64().max(f64::EPSILON);
-    Load { requests_per_s, p50: at(50), p95: at(95), p99: at(99) }
+    Load { requests_per_s, p50: at(50), p95: at(95), p99: at(99), busy_us: 0.0 }
 }
 
 /// Holds `connections` connections for `time`, each asking about once a second. Returns how many answers came.

@@ -7,6 +7,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     reason = "a program for people at a terminal, which ends on the first thing that is not as it should be"
 )]
 
@@ -14,12 +15,16 @@ mod bare;
 mod link;
 mod load;
 mod seed;
+mod table;
 
 use anyhow::{Context as _, Result, bail};
 use load::{Ask, Connection, Load, request};
-use std::fmt::{Display, Write as _};
+use table::{Around, Row, page};
+use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -84,6 +89,19 @@ impl Served {
     }
 }
 
+/// Ticks of the kernel's clock in a second, on every Linux.
+const TICKS: f64 = 100.0;
+
+impl Served {
+    /// Time it had a core so far.
+    fn busy(&self) -> Result<Duration> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = text.rsplit_once(')').context("no such process")?;
+        let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();
+        Ok(Duration::from_secs_f64(ticks / TICKS))
+    }
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
         drop(self.child.kill());
@@ -99,6 +117,7 @@ fn instance(program: &Path, folder: &Path) -> Result<(Served, SocketAddr, String
         .args(["serve", "--listen", "127.0.0.1:0", "--slots", "1", "--rate-limit", "0", "--data"])
         .arg(folder.join("data"));
     command.stderr(std::fs::File::create(&said)?);
+    command.env("PATH", no_git(folder)?);
     let served = Served::start(command)?;
     let until = Instant::now() + Duration::from_secs(20);
     loop {
@@ -115,40 +134,48 @@ fn instance(program: &Path, folder: &Path) -> Result<(Served, SocketAddr, String
     }
 }
 
+/// A `PATH` with a git that never answers: what follows a created run waits for it, so that the request alone is measured.
+fn no_git(folder: &Path) -> Result<OsString> {
+    let programs = folder.join("programs");
+    std::fs::create_dir_all(&programs)?;
+    let git = programs.join("git");
+    std::fs::write(&git, "#!/bin/sh\nexec sleep 3600\n")?;
+    std::fs::set_permissions(&git, std::fs::Permissions::from_mode(0o755))?;
+    let mut path = programs.into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    Ok(path)
+}
+
 fn own(args: &[&str]) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(args);
     Ok(command)
 }
 
-/// A row of the table: what, the target's share of the peer, and the loads of both.
-struct Row {
-    what: &'static str,
-    target: f64,
-    ours: Load,
-    bare: Load,
-}
+/// Who is asked, where, and what.
+type Target<'a> = (&'a Served, SocketAddr, Ask);
 
-fn median(mut loads: Vec<Load>) -> Result<Load> {
-    loads.sort_by(|a, b| a.requests_per_s.total_cmp(&b.requests_per_s));
-    loads.get(loads.len() / 2).cloned().context("no round")
+async fn loaded((served, address, ask): &Target<'_>, time: Duration) -> Result<Load> {
+    let before = served.busy()?;
+    let load = load::run(*address, CONNECTIONS, time, Arc::clone(ask)).await?;
+    Ok(load.by(served.busy()?.saturating_sub(before), time))
 }
 
 async fn compared(
     what: &'static str,
     target: f64,
     wish: &Wish,
-    ours: (SocketAddr, Ask),
-    bare: (SocketAddr, Ask),
+    ours: Target<'_>,
+    bare: Target<'_>,
 ) -> Result<Row> {
     let time = Duration::from_secs(wish.seconds);
-    let (mut mine, mut theirs) = (Vec::new(), Vec::new());
+    let mut rounds = Vec::new();
     for round in 1..=wish.rounds {
         eprintln!("{what}: round {round} of {}", wish.rounds);
-        mine.push(load::run(ours.0, CONNECTIONS, time, Arc::clone(&ours.1)).await?);
-        theirs.push(load::run(bare.0, CONNECTIONS, time, Arc::clone(&bare.1)).await?);
+        rounds.push((loaded(&ours, time).await?, loaded(&bare, time).await?));
     }
-    Ok(Row { what, target, ours: median(mine)?, bare: median(theirs)? })
+    Ok(Row { what, target, rounds })
 }
 
 fn asking(
@@ -164,54 +191,60 @@ fn asking(
 async fn measure(wish: &Wish, folder: &Path) -> Result<String> {
     let (served, address, key) = instance(&wish.program, folder)?;
     eprintln!("seeding {} runs of {} cases", wish.runs, wish.cases);
-    seed::fill(address, &key, wish.runs, wish.cases).await?;
-    let mut connection = Connection::open(address).await?;
+    let ids = seed::fill(address, &key, wish.runs, wish.cases).await?;
     let list_path = format!("/v1/projects/{}/runs", seed::PROJECT);
-    let list = seed::ask(&mut connection, &request("GET", &list_path, &key, "")).await?;
-    let list: serde_json::Value = serde_json::from_str(&list)?;
-    let ids: Vec<String> = list["items"]
-        .as_array()
-        .context("no runs")?
-        .iter()
-        .map(|run| run["id"].as_str().unwrap_or_default().to_owned())
-        .collect();
-    let first = ids.first().context("no runs")?.clone();
-    let cases_of =
-        seed::ask(&mut connection, &request("GET", &format!("/v1/runs/{first}/cases"), &key, "")).await?;
-    let cases_of: serde_json::Value = serde_json::from_str(&cases_of)?;
+    let body = r#"{"branch":"load"}"#;
+    let documents = documents(address, &key, (folder, &list_path, body)).await?;
     let database = folder.join("bare.db");
-    bare::fill(
-        &database,
-        &list["items"][0].to_string(),
-        &cases_of["items"][0].to_string(),
-        wish.runs,
-        wish.cases,
-    )?;
+    bare::fill(&database, &documents, wish.runs, wish.cases)?;
     let peer = Served::start(own(&["bare", &database.display().to_string()])?)?;
     let peer_address: SocketAddr = peer.said.parse()?;
 
-    let mut rows = reads(wish, (address, &key), peer_address, ids).await?;
-    let body = r#"{"branch":"load"}"#;
+    let mut rows = reads(wish, (&served, address, &key), (&peer, peer_address), ids).await?;
     let held = hold(wish, address, &key).await?;
     rows.push(
         compared(
             "create run",
             0.4,
             wish,
-            (address, asking("POST", &key, body, move |_| list_path.clone())),
-            (peer_address, asking("POST", "", body, |_| "/runs".to_owned())),
+            (&served, address, asking("POST", &key, body, move |_| list_path.clone())),
+            (&peer, peer_address, asking("POST", "", body, |_| "/runs".to_owned())),
         )
         .await?,
     );
-    rows.push(chunks(wish, folder, peer_address).await?);
     let memory = served.memory_mib("VmHWM:")?;
-    Ok(page(wish, &rows, held, memory))
+    drop(served);
+    let (row, link_memory) = chunks(wish, folder, (&peer, peer_address)).await?;
+    rows.push(row);
+    page(wish, &rows, &Around { held, memory, link_memory })
+}
+
+/// What the instance shows and keeps of its runs and cases, for the peer.
+async fn documents(
+    address: SocketAddr,
+    key: &str,
+    (folder, list_path, body): (&Path, &str, &str),
+) -> Result<bare::Documents> {
+    let mut connection = Connection::open(address).await?;
+    let text = seed::ask(&mut connection, &request("GET", list_path, key, "")).await?;
+    let list: serde_json::Value = serde_json::from_str(&text)?;
+    let run = &list["items"][0];
+    let cases_path = format!("/v1/runs/{}/cases", run["id"].as_str().context("no runs")?);
+    let text = seed::ask(&mut connection, &request("GET", &cases_path, key, "")).await?;
+    let cases: serde_json::Value = serde_json::from_str(&text)?;
+    // Most are passed; failures come first.
+    let case = cases["items"].as_array().and_then(|items| items.last()).context("no cases")?;
+    let created = seed::ask(&mut connection, &request("POST", list_path, key, body)).await?;
+    let made: serde_json::Value = serde_json::from_str(&created)?;
+    let place = format!("runs/{}/spec.json", made["id"].as_str().context("no run")?);
+    let spec = bare::kept(&folder.join("data/state.db"), &place)?;
+    Ok(bare::Documents { run: run.to_string(), case: case.to_string(), created, spec })
 }
 
 async fn reads(
     wish: &Wish,
-    (address, key): (SocketAddr, &str),
-    peer_address: SocketAddr,
+    (served, address, key): (&Served, SocketAddr, &str),
+    (peer, peer_address): (&Served, SocketAddr),
     ids: Vec<String>,
 ) -> Result<Vec<Row>> {
     let pick = move |number: u64| ids[usize::try_from(number).unwrap_or(0) % ids.len()].clone();
@@ -223,24 +256,24 @@ async fn reads(
             "run list",
             0.5,
             wish,
-            (address, asking("GET", key, "", move |_| list_path.clone())),
-            (peer_address, asking("GET", "", "", |_| "/runs".to_owned())),
+            (served, address, asking("GET", key, "", move |_| list_path.clone())),
+            (peer, peer_address, asking("GET", "", "", |_| "/runs".to_owned())),
         )
         .await?,
         compared(
             "run",
             0.5,
             wish,
-            (address, asking("GET", key, "", move |n| format!("/v1/runs/{}", one(n)))),
-            (peer_address, asking("GET", "", "", move |n| format!("/runs/{}", n % runs))),
+            (served, address, asking("GET", key, "", move |n| format!("/v1/runs/{}", one(n)))),
+            (peer, peer_address, asking("GET", "", "", move |n| format!("/runs/{}", n % runs))),
         )
         .await?,
         compared(
             "cases page",
             0.5,
             wish,
-            (address, asking("GET", key, "", move |n| format!("/v1/runs/{}/cases", many(n)))),
-            (peer_address, asking("GET", "", "", move |n| format!("/runs/{}/cases", n % runs))),
+            (served, address, asking("GET", key, "", move |n| format!("/v1/runs/{}/cases", many(n)))),
+            (peer, peer_address, asking("GET", "", "", move |n| format!("/runs/{}/cases", n % runs))),
         )
         .await?,
     ])
@@ -256,88 +289,52 @@ async fn hold(wish: &Wish, address: SocketAddr, key: &str) -> Result<u64> {
 /// The runner link alone.
 async fn measure_link(wish: &Wish, folder: &Path) -> Result<String> {
     let database = folder.join("bare.db");
-    bare::fill(&database, "{}", "{}", 1, 1)?;
+    bare::fill(&database, &bare::Documents::default(), 1, 1)?;
     let peer = Served::start(own(&["bare", &database.display().to_string()])?)?;
-    let row = chunks(wish, folder, peer.said.parse()?).await?;
-    Ok(page(wish, &[row], 0, 0.0))
+    let (row, link_memory) = chunks(wish, folder, (&peer, peer.said.parse()?)).await?;
+    page(wish, &[row], &Around { link_memory, ..Around::default() })
 }
 
-async fn chunks(wish: &Wish, folder: &Path, peer: SocketAddr) -> Result<Row> {
-    let (mut mine, mut theirs) = (Vec::new(), Vec::new());
-    let sample = link::sample();
+async fn chunks(wish: &Wish, folder: &Path, (peer, peer_address): (&Served, SocketAddr)) -> Result<(Row, f64)> {
+    let (mut rounds, mut memory) = (Vec::new(), 0.0_f64);
+    let time = Duration::from_secs(wish.seconds);
     for round in 1..=wish.rounds {
         eprintln!("result chunk: round {round} of {}", wish.rounds);
         let place = folder.join(format!("link{round}"));
         std::fs::create_dir_all(&place)?;
         let server = Served::start(own(&["link", &place.display().to_string(), &RUNNERS.to_string()])?)?;
-        let mut words = server.said.split(' ');
-        let address: SocketAddr = words.next().unwrap_or_default().parse()?;
-        let mut runners = Vec::new();
-        for token in words {
-            runners.push(Arc::new(link::Runner::enter(address, token, CONNECTIONS / RUNNERS).await?));
-        }
-        let began = Instant::now();
-        let until = began + Duration::from_secs(wish.seconds);
-        let mut tasks = Vec::new();
-        for runner in &runners {
-            for slot in 1..=CONNECTIONS / RUNNERS {
-                let runner = Arc::clone(runner);
-                tasks.push(tokio::spawn(async move { runner.report(slot, until).await }));
-            }
-        }
-        let mut all = Vec::new();
-        for task in tasks {
-            all.extend(task.await??);
-        }
-        mine.push(load::summed(all, began.elapsed()));
-        theirs.push(
-            load::run(
-                peer,
-                CONNECTIONS,
-                Duration::from_secs(wish.seconds),
-                asking("POST", "", &sample, |_| "/chunks".to_owned()),
-            )
-            .await?,
-        );
+        let mine = reported(&server, time).await?;
+        memory = memory.max(server.memory_mib("VmHWM:")?);
+        drop(server);
+        let ask: Ask = Arc::new(|number| request("POST", "/chunks", "", &link::sample(number)));
+        rounds.push((mine, loaded(&(peer, peer_address, ask), time).await?));
     }
-    Ok(Row { what: "result chunk (50 cases)", target: 0.4, ours: median(mine)?, bare: median(theirs)? })
+    Ok((Row { what: "result chunk (50 cases)", target: 0.4, rounds }, memory))
 }
 
-fn page(wish: &Wish, rows: &[Row], held: u64, memory_mib: f64) -> String {
-    let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1000.0);
-    let mut text = format!(
-        "# The API\n\nA served instance with {} runs of {} cases; {CONNECTIONS} connections from another process on loopback; medians of {} rounds of {} s, the peer in turn. \
-         The peer is an axum handler that does only the SQLite query or insert. Machine: {} core(s). Made by `cargo xtask bench api`.\n\n\
-         | request | per s | p50 ms | p95 ms | p99 ms | peer per s | ratio | target | met |\n|---|---|---|---|---|---|---|---|---|\n",
-        wish.runs,
-        wish.cases,
-        wish.rounds,
-        wish.seconds,
-        std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-    );
-    for row in rows {
-        let ratio = row.ours.requests_per_s / row.bare.requests_per_s;
-        let met = ratio >= row.target && row.ours.p95 < Duration::from_millis(50);
-        let cells = [
-            row.what.to_owned(),
-            format!("{:.0}", row.ours.requests_per_s),
-            ms(row.ours.p50),
-            ms(row.ours.p95),
-            ms(row.ours.p99),
-            format!("{:.0}", row.bare.requests_per_s),
-            format!("{ratio:.2}"),
-            format!("≥ {} and p95 < 50 ms", row.target),
-            if met { "yes" } else { "no" }.to_owned(),
-        ];
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "| {} |", cells.join(" | "));
+/// The load of runners that report to a link, which has said its address and their tokens.
+async fn reported(server: &Served, time: Duration) -> Result<Load> {
+    let mut words = server.said.split(' ');
+    let address: SocketAddr = words.next().unwrap_or_default().parse()?;
+    let mut runners = Vec::new();
+    for token in words {
+        runners.push(Arc::new(link::Runner::enter(address, token, CONNECTIONS / RUNNERS).await?));
     }
-    let _ = writeln!(
-        text,
-        "\n{HELD} connections held for {} s: {held} answers, no error. Peak resident memory of `fleetest serve`: {memory_mib:.1} MiB (target < 150).",
-        wish.hold_s
-    );
-    text
+    let (began, before) = (Instant::now(), server.busy()?);
+    let until = began + time;
+    let mut tasks = Vec::new();
+    for runner in &runners {
+        for slot in 1..=CONNECTIONS / RUNNERS {
+            let runner = Arc::clone(runner);
+            tasks.push(tokio::spawn(async move { runner.report(slot, until).await }));
+        }
+    }
+    let mut all = Vec::new();
+    for task in tasks {
+        all.extend(task.await??);
+    }
+    let took = began.elapsed();
+    Ok(load::summed(all, took).by(server.busy()?.saturating_sub(before), took))
 }
 
 fn wish(args: &[String]) -> Result<Wish> {
@@ -345,9 +342,9 @@ fn wish(args: &[String]) -> Result<Wish> {
     let number = |name: &str, or: u32| value(name).map_or(Ok(or), |text| text.parse());
     Ok(Wish {
         program: value("--program").context("--program PATH is missing; run `cargo xtask bench api`")?.into(),
-        seconds: number("--seconds", 5)?.into(),
+        seconds: number("--seconds", 4)?.into(),
         hold_s: number("--hold", 60)?.into(),
-        rounds: usize::try_from(number("--rounds", 3)?)?,
+        rounds: usize::try_from(number("--rounds", 5)?)?,
         runs: number("--runs", 1000)?,
         cases: number("--cases", 1000)?,
     })

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 /// The project of the bench.
 pub(crate) const PROJECT: &str = "bench";
-/// The runs of another project can be started without end.
+/// Runs of the project can be ordered without anything else.
 const CONFIG: &str = "[suite.unit]\nframework = \"command\"\ncommand = \"true\"\n";
 
 /// A JUnit report of `cases` cases; one in a hundred fails.
@@ -32,13 +32,13 @@ pub(crate) fn junit(cases: u32) -> String {
     text
 }
 
-/// Imports `runs` runs of `cases` cases each; returns the id of the last one.
-pub(crate) async fn fill(address: SocketAddr, key: &str, runs: u32, cases: u32) -> Result<String> {
+/// Imports `runs` runs of `cases` cases each; returns their ids.
+pub(crate) async fn fill(address: SocketAddr, key: &str, runs: u32, cases: u32) -> Result<Vec<String>> {
     let mut connection = Connection::open(address).await?;
     let project = json!({ "id": PROJECT, "repository": "https://example.org/bench.git", "config": CONFIG });
     ask(&mut connection, &request("POST", "/v1/projects", key, &project.to_string())).await?;
     let body = junit(cases);
-    let mut last = String::new();
+    let mut ids = Vec::new();
     for run in 0..runs {
         let path =
             format!("/v1/projects/{PROJECT}/imports?format=junit&branch=main&suite=unit&commit={run:040x}");
@@ -48,9 +48,9 @@ pub(crate) async fn fill(address: SocketAddr, key: &str, runs: u32, cases: u32) 
         );
         let said = ask(&mut connection, &[head.as_bytes(), body.as_bytes()].concat()).await?;
         let made: serde_json::Value = serde_json::from_str(&said)?;
-        last = made["run"]["id"].as_str().unwrap_or_default().to_owned();
+        ids.push(made["run"]["id"].as_str().unwrap_or_default().to_owned());
     }
-    Ok(last)
+    Ok(ids)
 }
 
 /// The body of a request that must succeed.

@@ -48,7 +48,7 @@ impl Alarm {
 #[derive(Debug)]
 pub(super) struct Watched<T> {
     /// The place.
-    pub(super) inner: T,
+    pub(super) inner: Arc<T>,
     /// What is raised.
     pub(super) alarm: Alarm,
 }

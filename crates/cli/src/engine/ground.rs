@@ -5,6 +5,7 @@
 
 use super::alarm::{Alarm, Watched};
 use anyhow::Context as _;
+use embedded::blobs::LocalBlobs;
 use embedded::files::FileBlobs;
 use embedded::process::{LaunchConfig, ProcessLauncher};
 use embedded::queue::{LocalQueue, Receiver};
@@ -55,14 +56,16 @@ pub(crate) struct Ground {
 /// Opens everything.
 pub(crate) fn lay(plot: Plot<'_>) -> PortResult<Ground> {
     let clock = Arc::new(SystemClock::default());
-    let store = SqliteStore::open(&plot.dir.join(STORE_FILE), Arc::<SystemClock>::clone(&clock))?;
-    let blobs = FileBlobs::open(plot.dir.join(BLOBS_FOLDER))?;
+    let store =
+        Arc::new(SqliteStore::open(&plot.dir.join(STORE_FILE), Arc::<SystemClock>::clone(&clock))?);
+    let files = FileBlobs::open(plot.dir.join(BLOBS_FOLDER))?;
+    let blobs = Arc::new(LocalBlobs::new(Arc::clone(&store), files));
     let (store, blobs): (Arc<dyn Store>, Arc<dyn Blobs>) = match plot.alarm {
         Some(alarm) => (
             Arc::new(Watched { inner: store, alarm: alarm.clone() }),
             Arc::new(Watched { inner: blobs, alarm: alarm.clone() }),
         ),
-        None => (Arc::new(store), Arc::new(blobs)),
+        None => (store, blobs),
     };
     let (end_sender, ends) = unbounded_channel();
     let mut launch = plot.launch;

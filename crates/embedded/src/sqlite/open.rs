@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How long to wait for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What brings a database from version n to n + 1, at place n.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("blobs.sql")];
 
 /// A connection and the name by which its errors call it.
 #[derive(Debug)]

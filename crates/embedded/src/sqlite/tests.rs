@@ -59,7 +59,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     let opened = SqliteStore::open(&path, clock());
     let Err(PortError::Denied { reason, .. }) = opened else { panic!("{opened:?}") };
-    assert!(reason.contains("schema 7; this one knows 1"), "{reason}");
+    assert!(reason.contains("schema 7; this one knows 2"), "{reason}");
     let kept: i64 =
         Connection::open(&path).unwrap().query_row("PRAGMA user_version", [], |r| r.get(0)).unwrap();
     assert_eq!(kept, 7);
@@ -102,7 +102,7 @@ fn opening_removes_what_has_expired() {
 fn submit(commits: Vec<Vec<Write>>) -> (Vec<Commit>, Vec<oneshot::Receiver<PortResult<()>>>) {
     let pair = |writes| {
         let (reply, receiver) = oneshot::channel();
-        (Commit { writes, reply }, receiver)
+        (Commit { work: Work::Documents(writes), reply }, receiver)
     };
     commits.into_iter().map(pair).unzip()
 }

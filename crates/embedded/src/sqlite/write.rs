@@ -4,6 +4,7 @@
 //! its neighbours in the group go on. If SQLite itself fails, the transaction is rolled back and the commits are
 //! tried one by one, so that each gets the answer that is its own. Answers leave only after the transaction.
 
+use super::blob::BlobChange;
 use super::error::port_error;
 use super::open::Session;
 use super::read::stored;
@@ -19,22 +20,37 @@ const PUT: &str = "INSERT INTO documents (partition, sort, version, body, expire
         expires_at = excluded.expires_at, index_name = excluded.index_name, index_sort = excluded.index_sort";
 const DELETE: &str = "DELETE FROM documents WHERE partition = ?1 AND sort = ?2";
 
+/// What a commit changes.
+#[derive(Debug)]
+pub(super) enum Work {
+    Documents(Vec<Write>),
+    Blob(String, BlobChange),
+}
+
 /// A commit that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Commit {
-    pub(super) writes: Vec<Write>,
+    pub(super) work: Work,
     pub(super) reply: oneshot::Sender<PortResult<()>>,
 }
 
-/// `Err` names the first key whose condition failed.
-type Judgement = Result<(), Key>;
+/// Why a commit was left out.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The first key whose condition failed.
+    Changed(Key),
+    /// The blob is there already.
+    Taken(String),
+}
+
+type Judgement = Result<(), Refusal>;
 
 impl Session {
     pub(super) fn commit_group(&mut self, group: Vec<Commit>, now: Timestamp) {
         match self.transact(&group, now) {
             Ok(judgements) => {
                 for (commit, judgement) in group.into_iter().zip(judgements) {
-                    answer(commit, judgement.map_err(|key| conflict(&key)));
+                    answer(commit, judgement.map_err(refused));
                 }
             }
             Err(Failure::Before(_)) if group.len() > 1 => {
@@ -56,7 +72,7 @@ impl Session {
         }
         let transaction = begin(&mut self.connection).map_err(Failure::Before)?;
         let judged: rusqlite::Result<Vec<Judgement>> =
-            group.iter().map(|commit| apply(&transaction, &commit.writes, now)).collect();
+            group.iter().map(|commit| commit.work.apply(&transaction, now)).collect();
         // Dropping the transaction rolls it back.
         let judgements = judged.map_err(Failure::Before)?;
         transaction.commit().map_err(Failure::Ending)?;
@@ -79,8 +95,20 @@ fn answer(commit: Commit, result: PortResult<()>) {
     drop(commit.reply.send(result));
 }
 
-fn conflict(key: &Key) -> PortError {
-    PortError::Conflict { port: "store", subject: key.to_string() }
+fn refused(refusal: Refusal) -> PortError {
+    match refusal {
+        Refusal::Changed(key) => PortError::Conflict { port: "store", subject: key.to_string() },
+        Refusal::Taken(key) => PortError::AlreadyExists { port: "blobs", subject: key },
+    }
+}
+
+impl Work {
+    fn apply(&self, connection: &Connection, now: Timestamp) -> rusqlite::Result<Judgement> {
+        match self {
+            Self::Documents(writes) => apply(connection, writes, now),
+            Self::Blob(key, change) => change.apply(connection, key),
+        }
+    }
 }
 
 /// Judges all writes, then performs them, or none.
@@ -94,7 +122,7 @@ fn apply(connection: &Connection, writes: &[Write], now: Timestamp) -> rusqlite:
             Condition::Any => true,
         };
         if !holds {
-            return Ok(Err(write.key.clone()));
+            return Ok(Err(Refusal::Changed(write.key.clone())));
         }
         versions.push(version);
     }

@@ -36,7 +36,7 @@ pub(super) async fn tag(request: Request, next: Next) -> Response {
     }
     let (mut response, bytes) = whole_answer(response, TAGGED_LIMIT_BYTES).await;
     let Some(bytes) = bytes else { return response };
-    let digest = digest_hex(&String::from_utf8_lossy(&bytes));
+    let digest = digest_hex(&bytes);
     let etag = format!("\"{}\"", digest.get(..TAG_DIGITS).unwrap_or_default());
     let weak = |tag: &String| tag == "*" || tag.trim_start_matches("W/") == etag;
     if known.iter().any(weak) {

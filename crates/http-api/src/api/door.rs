@@ -19,6 +19,7 @@ use super::problem::Problem;
 use super::rate::Budget;
 use super::request::RequestId;
 use super::settings::ApiSettings;
+use super::shown::Shown;
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use shared::domain::access::{Action, Principal};
@@ -211,6 +212,11 @@ impl<R, I> Authorized<R, I> {
     #[must_use]
     pub fn made_id(&self) -> u128 {
         self.seed.map_or_else(|| self.api.fresh_id(), |seed| seed.0)
+    }
+
+    /// Runs as they were shown before.
+    pub(super) fn shown(&self) -> &Shown {
+        &self.api.holdings.shown
     }
 
     /// Largest report that is imported.

@@ -4,6 +4,7 @@ use super::metrics::Metrics;
 use super::oidc::Verifier;
 use super::rate::Buckets;
 use super::settings::ApiSettings;
+use super::shown::Shown;
 
 /// Shared by all requests of a router.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub(super) struct Holdings {
     pub(super) settings: ApiSettings,
     pub(super) buckets: Buckets,
     pub(super) metrics: Metrics,
+    pub(super) shown: Shown,
 }
 
 impl Holdings {
@@ -21,6 +23,7 @@ impl Holdings {
             settings,
             buckets: Buckets::default(),
             metrics: Metrics::default(),
+            shown: Shown::default(),
         }
     }
 }

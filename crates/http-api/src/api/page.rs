@@ -6,7 +6,7 @@ use super::door::Authorized;
 use super::problem::Problem;
 use super::wire::Page;
 use axum::Json;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use shared::service::audit::Listed;
@@ -72,16 +72,29 @@ pub fn answer<R, I, T, U: Serialize>(
     response
 }
 
+/// The JSON of an item.
+///
+/// # Errors
+/// 500 if it is none.
+pub(super) fn written(item: &impl Serialize) -> Result<String, Problem> {
+    serde_json::to_string(item)
+        .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()))
+}
+
 /// A page of items that are JSON already.
 pub fn answer_written<R, I>(
     door: &Authorized<R, I>,
     (name, uri): (&str, &Uri),
-    listed: Listed<String>,
+    listed: Listed<impl AsRef<str>>,
 ) -> Response {
     let seal = |place: String| door.services().settings.token_key.seal(&format!("cursor {name}"), &place);
     let next_cursor = listed.next.map(seal);
-    let mut body = String::from("{\"items\":[");
-    body.push_str(&listed.items.join(","));
+    let mut body = String::with_capacity(listed.items.iter().map(|item| item.as_ref().len() + 1).sum::<usize>() + 256);
+    body.push_str("{\"items\":[");
+    for (number, item) in listed.items.iter().enumerate() {
+        body.push_str(if number == 0 { "" } else { "," });
+        body.push_str(item.as_ref());
+    }
     body.push(']');
     if let Some(cursor) = &next_cursor {
         // A sealed cursor is made of digits and a point.

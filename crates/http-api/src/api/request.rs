@@ -35,8 +35,9 @@ pub(super) struct RequestId(pub(super) String);
 
 pub(super) async fn around(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let id = format!("req_{:032x}", api.fresh_id());
-    let trace = Trace::of(request.headers(), || api.fresh_id());
+    let number = api.fresh_id();
+    let id = format!("req_{number:032x}");
+    let trace = Trace::of(request.headers(), number);
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();

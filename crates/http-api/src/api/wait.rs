@@ -49,8 +49,17 @@ impl Wait {
     /// # Errors
     /// 404 if there is none; 503 if the store does not answer.
     pub async fn for_run(self, services: &Services, id: RunId) -> Result<Run, Problem> {
-        let mut run = services.run(id).await?.value;
+        let run = services.run(id).await?.value;
+        self.for_change(services, run).await
+    }
+
+    /// The same, of a run that was just read.
+    ///
+    /// # Errors
+    /// As [`Wait::for_run`].
+    pub async fn for_change(self, services: &Services, mut run: Run) -> Result<Run, Problem> {
         let Some(seconds) = self.0 else { return Ok(run) };
+        let id = run.id;
         let end = Instant::now() + Duration::from_secs(seconds);
         let mut pause = Duration::from_millis(FIRST_LOOK_MS);
         while run.status != RunStatus::Finished && Instant::now() < end {

@@ -279,6 +279,9 @@ fn entry(unit: &str, attempt: u32, results: &[CaseResult]) -> Entry {
 fn unit(case: &ReportCase) -> String {
     let named = case.file.as_deref().filter(|file| !file.is_empty()).unwrap_or(&case.class);
     let named = if named.is_empty() { NO_UNIT } else { named };
+    if named.len() <= UNIT_LIMIT_BYTES && !named.contains(char::is_control) {
+        return named.to_owned();
+    }
     let plain: String = named.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     cut_text(&plain, UNIT_LIMIT_BYTES).replace('\n', " ")
 }

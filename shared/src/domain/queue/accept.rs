@@ -86,6 +86,7 @@ impl Queue {
             return Err(Rejected::PartGap { expected: lease.next_part, given: part });
         }
         let mut step = Step::new(self, lease, known);
+        step.watched = watched(lease, events);
         step.lease.next_part += 1;
         for (number, event) in events.iter().enumerate() {
             step.event(number, event)?;
@@ -105,6 +106,17 @@ pub(super) struct Step<'a> {
     cases: Vec<AcceptedCase>,
     announced: u64,
     seen: BTreeMap<u32, Leftover>,
+    /// Entries of which it must be known in the end what was said about them.
+    watched: BTreeSet<u32>,
+}
+
+/// Entries that end early, and promised ones: all others are over when their last result is there.
+fn watched(lease: &Lease, events: &[UnitEvent]) -> BTreeSet<u32> {
+    let cut = events.iter().filter(|event| {
+        matches!(event, UnitEvent::Aborted { .. } | UnitEvent::Yielded { .. })
+    });
+    let promised = lease.entries.iter().filter(|held| held.promised).map(|held| held.index);
+    cut.map(UnitEvent::entry).chain(promised).collect()
 }
 
 impl<'a> Step<'a> {
@@ -117,6 +129,7 @@ impl<'a> Step<'a> {
             cases: Vec::new(),
             announced: 0,
             seen: known.leftovers.clone(),
+            watched: BTreeSet::new(),
         }
     }
 
@@ -132,7 +145,9 @@ impl<'a> Step<'a> {
 
     fn event(&mut self, number: usize, event: &UnitEvent) -> Result<(), Rejected> {
         let at = self.position(event.entry())?;
-        self.seen.entry(event.entry()).or_default().note(event);
+        if self.watched.contains(&event.entry()) {
+            self.seen.entry(event.entry()).or_default().note(event);
+        }
         match event {
             UnitEvent::Started { at: begun, .. } => {
                 self.advance(at, Progress::Waiting, Progress::Started)?;

@@ -40,6 +40,11 @@ pub enum Progress {
     Aborted,
 }
 
+/// Most of what is remembered of most entries is nothing: a lease is read and written with every part.
+fn is_nothing<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// An entry as its lease remembers it: everything but the list of its cases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
@@ -50,18 +55,23 @@ pub struct Held {
     /// Attempt at the cases.
     pub attempt: u32,
     /// See [`Entry::careful`].
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub careful: bool,
     /// See [`Entry::crashes`].
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub crashes: u32,
     /// Whether its cases are planned already: a retry, or the rest of an entry that was lost.
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub promised: bool,
     /// Predicted time, in milliseconds.
     pub predicted_ms: u64,
     /// How far it is.
     pub progress: Progress,
     /// Cases announced.
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub announced: u32,
     /// Results accepted.
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub resulted: u32,
     /// When its slot began with it, by the runner's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]

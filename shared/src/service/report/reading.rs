@@ -2,7 +2,10 @@
 
 use super::{REPORTS, report_key};
 use crate::domain::id::RunId;
+use crate::domain::origin::Trigger;
+use crate::domain::run::{Run, RunStatus};
 use crate::ports::PortError;
+use crate::service::repository::load_run;
 use crate::service::{ServiceError, ServiceResult, Services};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +46,10 @@ impl Services {
     }
 
     async fn reports_without_sizes(&self, run: RunId) -> ServiceResult<Vec<ReportSize>> {
+        if self.rendered_late(run).await?.is_some() {
+            let unknown = |name: &str| ReportSize { name: name.to_owned(), size_bytes: None };
+            return Ok(REPORTS.into_iter().map(unknown).collect());
+        }
         let mut found = Vec::new();
         for name in REPORTS {
             match self.blobs.fetch(&report_key(run, name), Some((0, 1))).await {
@@ -62,7 +69,23 @@ impl Services {
         if !REPORTS.contains(&name) {
             return Err(ServiceError::NotFound(name.to_owned()));
         }
-        Ok(self.blobs.fetch(&report_key(run, name), Some((from, from.saturating_add(PIECE_BYTES)))).await?)
+        let (key, piece) = (report_key(run, name), Some((from, from.saturating_add(PIECE_BYTES))));
+        match self.blobs.fetch(&key, piece).await {
+            Err(PortError::NotFound { .. }) => {}
+            fetched => return Ok(fetched?),
+        }
+        if let Some(run) = self.rendered_late(run).await? {
+            self.render_late(&run).await?;
+        }
+        Ok(self.blobs.fetch(&key, piece).await?)
+    }
+
+    /// The run, if its reports are not rendered before someone asks for one.
+    async fn rendered_late(&self, run: RunId) -> ServiceResult<Option<Run>> {
+        let stored = load_run(self.store.as_ref(), run, self.clock.now()).await?;
+        let is_late =
+            |run: &Run| run.status == RunStatus::Finished && run.origin.trigger == Trigger::Import;
+        Ok(stored.map(|stored| stored.value).filter(is_late))
     }
 
     /// Hands a report out a piece at a time, however long it is.

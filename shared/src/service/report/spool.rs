@@ -10,11 +10,14 @@ use crate::domain::render::{Ctrf, Html, Json, Junit, Renderer};
 use crate::domain::report::{CaseRecord, JobSummary, RunSummary};
 use crate::ports::{Blobs, PortError};
 use crate::service::{ServiceError, ServiceResult};
-use std::io;
+use std::io::{self, BufWriter};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A piece that is worth storing.
 const WORTH_STORING_BYTES: usize = 1024 * 1024;
+
+/// Renderers write a few bytes at a time; they get to the shared buffer in portions of this size.
+const WRITTEN_AT_ONCE_BYTES: usize = 16 * 1024;
 
 /// Where a renderer writes to until the next piece is stored.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +44,8 @@ impl io::Write for Buffer {
 struct Sheet {
     name: String,
     key: String,
+    /// Under which its pieces are stored.
+    folder: String,
     renderer: Box<dyn Renderer + Send>,
     buffer: Buffer,
     pieces: Vec<String>,
@@ -51,39 +56,36 @@ struct Sheet {
 pub(super) struct Spool {
     run: RunId,
     sheets: Vec<Sheet>,
-    pages: Pages,
+    pages: Option<Pages>,
 }
 
 impl Spool {
+    /// Reports and pages.
     pub(super) fn new(run: RunId) -> Self {
-        let sheet = |name: &str, make: fn(Buffer) -> Box<dyn Renderer + Send>| {
-            let buffer = Buffer::default();
-            let renderer = make(buffer.clone());
-            Sheet {
-                name: name.to_owned(),
-                key: report_key(run, name),
-                renderer,
-                buffer,
-                pieces: Vec::new(),
-                stored: 0,
-            }
-        };
-        let sheets = vec![
-            sheet("report.json", |out| Box::new(Json::new(out))),
-            sheet("junit.xml", |out| Box::new(Junit::new(out))),
-            sheet("ctrf.json", |out| Box::new(Ctrf::new(out))),
-            sheet("report.html", |out| Box::new(Html::new(out))),
-        ];
-        Self { run, sheets, pages: Pages::new(run) }
+        Self { run, sheets: sheets(run, ""), pages: Some(Pages::new(run)) }
+    }
+
+    /// Pages alone.
+    pub(super) fn of_pages(run: RunId) -> Self {
+        Self { run, sheets: Vec::new(), pages: Some(Pages::new(run)) }
+    }
+
+    /// Reports alone. `unique` keeps the pieces of two that render them at once apart.
+    pub(super) fn of_reports(run: RunId, unique: &str) -> Self {
+        Self { run, sheets: sheets(run, unique), pages: None }
     }
 
     pub(super) fn begin(&mut self, summary: &RunSummary) -> ServiceResult<()> {
-        self.pages.begin(summary);
+        if let Some(pages) = &mut self.pages {
+            pages.begin(summary);
+        }
         self.each(|renderer| renderer.begin(summary))
     }
 
     pub(super) fn case(&mut self, job: &JobSummary, record: &CaseRecord) -> ServiceResult<()> {
-        self.pages.case(job, record)?;
+        if let Some(pages) = &mut self.pages {
+            pages.case(job, record)?;
+        }
         self.each(|renderer| renderer.case(job, record))
     }
 
@@ -103,22 +105,46 @@ impl Spool {
                 sheet.store_piece(blobs).await?;
             }
         }
-        Ok(self.pages.drain(blobs).await?)
+        if let Some(pages) = &mut self.pages {
+            pages.drain(blobs).await?;
+        }
+        Ok(())
     }
 
     /// Ends every report and makes it visible.
     pub(super) async fn finish(mut self, blobs: &dyn Blobs) -> ServiceResult<()> {
         self.each(|renderer| renderer.finish())?;
+        if let Some(pages) = self.pages {
+            pages.finish(blobs).await?;
+        }
+        if self.sheets.is_empty() {
+            return Ok(());
+        }
         let mut sizes = Vec::new();
         for mut sheet in self.sheets {
             sheet.finish(blobs).await?;
             sizes.push(ReportSize { name: sheet.name, size_bytes: Some(sheet.stored) });
         }
-        self.pages.finish(blobs).await?;
         let key = sizes_key(self.run);
         let bytes = serde_json::to_vec(&sizes).map_err(|error| ServiceError::Invalid(error.to_string()))?;
         Ok(blobs.put(&key, bytes).await?)
     }
+}
+
+fn sheets(run: RunId, unique: &str) -> Vec<Sheet> {
+    let sheet = |name: &str, make: fn(BufWriter<Buffer>) -> Box<dyn Renderer + Send>| {
+        let buffer = Buffer::default();
+        let renderer = make(BufWriter::with_capacity(WRITTEN_AT_ONCE_BYTES, buffer.clone()));
+        let key = report_key(run, name);
+        let folder = format!("{key}.pieces/{unique}");
+        Sheet { name: name.to_owned(), key, folder, renderer, buffer, pieces: Vec::new(), stored: 0 }
+    };
+    vec![
+        sheet("report.json", |out| Box::new(Json::new(out))),
+        sheet("junit.xml", |out| Box::new(Junit::new(out))),
+        sheet("ctrf.json", |out| Box::new(Ctrf::new(out))),
+        sheet("report.html", |out| Box::new(Html::new(out))),
+    ]
 }
 
 impl Sheet {
@@ -140,7 +166,7 @@ impl Sheet {
     async fn store_piece(&mut self, blobs: &dyn Blobs) -> Result<(), PortError> {
         let bytes = std::mem::take(&mut *self.buffer.bytes());
         self.stored += bytes.len() as u64;
-        let key = format!("{}.pieces/{:05}", self.key, self.pieces.len());
+        let key = format!("{}{:05}", self.folder, self.pieces.len());
         blobs.put(&key, bytes).await?;
         self.pieces.push(key);
         Ok(())

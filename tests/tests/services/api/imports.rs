@@ -69,12 +69,20 @@ fn results_of_any_ci_become_a_run_like_any_other() {
     let records = front.desk.records(id(&imported));
     assert_eq!(records.len(), 2);
     assert_eq!((records[0].unit.as_str(), records[0].attempts[0].duration_us), ("a.py", 500_000));
+    // Its reports are rendered when the first of them is asked for.
+    let lengths = || {
+        let listed = front.get(&format!("{place}/reports")).ok();
+        let length = |report: &Value| report["size_bytes"].as_u64();
+        listed["items"].as_array().unwrap().iter().map(length).collect::<Vec<_>>()
+    };
+    assert_eq!(lengths(), [None; 4]);
     let mut report = Vec::new();
     let mut keep = |bytes: &[u8]| {
         report.extend_from_slice(bytes);
         Ok(())
     };
     now(front.desk.services.read_report(id(&imported), "junit.xml", &mut keep)).unwrap();
+    assert!(lengths().contains(&Some(report.len() as u64)) && !lengths().contains(&None));
     assert!(String::from_utf8(report).unwrap().contains("tests=\"2\""));
     // Nothing of it is left to do: the sweep finds it closed.
     front.desk.sweep();

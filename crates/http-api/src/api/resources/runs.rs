@@ -13,8 +13,10 @@ use serde::Deserialize;
 use shared::domain::id::RunId;
 use shared::domain::origin::Trigger;
 use shared::domain::verdict::{Cause, CauseCode};
+use shared::service::audit::Listed;
 use shared::service::order::Asker;
 use shared::service::runs::RunFilter;
+use std::sync::Arc;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -56,7 +58,13 @@ async fn list(
     let Wanted { status, verdict, branch, commit } = wanted;
     let filter =
         RunFilter { status: status.map(Into::into), verdict: verdict.map(Into::into), branch, commit };
-    let listed = door.services().runs(project, &filter, after.as_deref(), part.limit()?).await?;
+    let (services, limit) = (door.services(), part.limit()?);
+    if filter == RunFilter::default() {
+        let rows = services.run_rows(project, after.as_deref(), limit).await?;
+        let items = door.shown().of(&rows.items)?;
+        return Ok(page::answer_written(&door, (&name, &uri), Listed { items, next: rows.next }));
+    }
+    let listed = services.runs(project, &filter, after.as_deref(), limit).await?;
     Ok(page::answer(&door, (&name, &uri), listed, RunShown::from))
 }
 
@@ -82,7 +90,8 @@ async fn create(
 #[utoipa::path(get, path = "/v1/runs/{run}", tag = "runs", params(("run" = String, Path)),
     responses((status = 200, body = RunShown), (status = "4XX", body = ProblemBody)))]
 async fn show(door: Authorized<OneRun, CanRead>, wait: Wait) -> Result<Response, Problem> {
-    let run = wait.for_run(door.services(), door.resource.0.value.id).await?;
+    let services = Arc::clone(door.services());
+    let run = wait.for_change(&services, door.resource.0.value).await?;
     Ok(wait.applied(Json(RunShown::from(run))))
 }
 
