@@ -5,7 +5,9 @@
 
 use crate::config::Account;
 use crate::count::RequestCounts;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::HttpClientError;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
@@ -50,6 +52,20 @@ impl Connection {
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
         Self::through(account, http)
+    }
+
+    /// A connection by HTTPS that trusts one authority, in PEM, and no other.
+    ///
+    /// # Errors
+    /// If the certificate cannot be read.
+    pub fn trusting(account: Account, certificate: &[u8]) -> Result<Self, HttpClientError> {
+        let store = TrustStore::empty().with_pem_certificate(certificate);
+        let context = TlsContext::builder().with_trust_store(store).build()?;
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(context)
+            .build_https();
+        Ok(Self::through(account, http))
     }
 
     /// A connection through a given HTTP client.

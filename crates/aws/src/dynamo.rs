@@ -8,12 +8,12 @@
 //! price. If an attempt of it got no clear answer and a repetition then finds the condition failed, the first
 //! attempt may be the reason: that is `Unavailable`, never `Conflict`.
 
-mod attempts;
 mod expression;
 mod item;
 mod single;
 mod transaction;
 
+use crate::attempts;
 use crate::failure::Failure;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;

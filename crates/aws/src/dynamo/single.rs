@@ -1,8 +1,8 @@
 //! A commit of one write, as a plain conditional write.
 
-use super::attempts::Doubt;
 use super::expression::{self, Content, Expression};
 use super::{Assumption, DynamoStore, Outcome, PORT, item};
+use crate::attempts::Doubt;
 use crate::failure::{Failure, Kind};
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;

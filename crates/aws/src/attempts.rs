@@ -15,7 +15,7 @@ const FIRST_PAUSE_MS: u64 = 25;
 const LONGEST_PAUSE_MS: u64 = 1_000;
 
 /// Waits for a random time, longer in later rounds.
-pub(super) async fn pause(round: u32) {
+pub(crate) async fn pause(round: u32) {
     let longest_ms = FIRST_PAUSE_MS.saturating_mul(1 << round.min(10)).min(LONGEST_PAUSE_MS);
     // Without a random source everyone waits equally long, which is worse but not wrong.
     let random = getrandom::u64().unwrap_or(longest_ms);
@@ -24,11 +24,11 @@ pub(super) async fn pause(round: u32) {
 
 /// Remembers whether an attempt of its request may have taken effect without saying so.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Doubt(Arc<AtomicBool>);
+pub(crate) struct Doubt(Arc<AtomicBool>);
 
 impl Doubt {
     /// Whether there was such an attempt.
-    pub(super) fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
