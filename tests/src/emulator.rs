@@ -21,6 +21,7 @@ pub const ENDPOINT_VARIABLE: &str = "FLEETEST_AWS_ENDPOINT";
 /// How long an emulator may take to answer on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(50);
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Another process may take the free port first.
 const STARTS: u32 = 3;
 
@@ -53,6 +54,7 @@ fn own() -> &'static (String, Child) {
             let port = free_port();
             let (child, log) = start(&python, port);
             if let Some(child) = answers(child, port) {
+                drop(std::fs::remove_file(&log));
                 return (format!("http://127.0.0.1:{port}"), child);
             }
             let told = std::fs::read_to_string(&log).unwrap_or_default();
@@ -107,7 +109,10 @@ fn answers(mut child: Child, port: u16) -> Option<Child> {
 
 fn is_healthy(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let Ok(mut stream) = TcpStream::connect_timeout(&address, PATIENCE) else { return false };
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, ANSWER_WITHIN) else { return false };
+    if stream.set_read_timeout(Some(ANSWER_WITHIN)).is_err() {
+        return false;
+    }
     let request = "GET /_ministack/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let mut answer = String::new();
     let asked = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));

@@ -15,3 +15,4 @@ pub mod failure;
 pub mod limits;
 pub mod s3;
 pub mod sqs;
+pub mod system;

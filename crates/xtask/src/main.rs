@@ -1,4 +1,4 @@
-//! Automation of this repository: `cargo xtask tidy | ci | conformance | bench`.
+//! Automation of this repository: `cargo xtask tidy | ci | emulator | conformance | bench`.
 //!
 //! Everything that a person or a pipeline does to the repository is a subcommand here, so that no rule lives
 //! in a shell script. This crate holds no product code and nothing depends on it.
@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod compare;
 mod conformance;
+mod emulator;
 mod junit;
 mod launch;
 mod libtest;
@@ -39,6 +40,8 @@ enum Task {
         #[arg(long)]
         fast: bool,
     },
+    /// Install the AWS emulator under `target/`, for tests that are run by hand.
+    Emulator,
     /// Run published test suites with their own framework and with `fleetest`, and compare case by case.
     Conformance {
         /// Only these suites; without it all of them.
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Task::Tidy => tidy::command(),
         Task::Ci { fast } => ci::command(fast),
+        Task::Emulator => emulator::command(),
         Task::Conformance { only, binary, reference_only } => {
             conformance::command(&only, binary, reference_only)
         }

@@ -1,5 +1,7 @@
 //! What ECS demands of a launch, and how it remembers one by its token.
 
+#![expect(clippy::indexing_slicing, reason = "what JSON does not have is null")]
+
 use super::tasks::FakeTask;
 use super::{CONTAINER, Response, State, TASK_DEFINITION, Trouble, Value, error, json};
 

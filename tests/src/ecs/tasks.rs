@@ -1,5 +1,7 @@
 //! Tasks and their lives.
 
+#![expect(clippy::indexing_slicing, reason = "what JSON does not have is null")]
+
 use super::{CONTAINER, Value, json};
 
 /// Steps of a life, in order.
