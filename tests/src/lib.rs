@@ -5,7 +5,11 @@
 //! seed, no hash maps. Code that asserts may panic; each such file says so at its head.
 
 pub mod contract;
+pub mod ecs;
+pub mod emulator;
 pub mod fault;
+pub mod gate;
+pub mod http;
 pub mod invariants;
 pub mod memory;
 pub mod sim;

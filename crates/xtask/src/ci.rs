@@ -4,7 +4,7 @@
 //! cheap. The first failing step ends it with what to do; it never goes on with something half checked.
 
 use crate::toolbox::TestRunner;
-use crate::{fuzz_api, launch, place, say, tidy, toolbox};
+use crate::{emulator, fuzz_api, launch, place, say, tidy, toolbox};
 use anyhow::{Context as _, Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -38,7 +38,11 @@ pub(crate) fn command(fast: bool) -> Result<()> {
     // The end-to-end tests run the program itself.
     steps
         .step("build", "the compiler's message is above", || cargo(&["build", "--workspace", "--locked"]))?;
-    steps.step("tests", "rerun one with `cargo nextest run -E 'test(NAME)'`", || tests(&runner, &python))?;
+    let cloud = steps.step("emulator", "see the message; it listens on loopback only", emulator::start)?;
+    steps.step("tests", "rerun one with `cargo nextest run -E 'test(NAME)'`", || {
+        tests(&runner, &python, cloud.endpoint())
+    })?;
+    drop(cloud);
     steps.step("doctests", "rerun with `cargo test --doc --workspace`", || {
         cargo(&["test", "--doc", "--workspace", "--locked", "--quiet"])
     })?;
@@ -67,7 +71,7 @@ fn slow_steps(steps: &mut Steps, runner: &TestRunner, python: &Path) -> Result<(
     steps.step("smoke", "run the command above by hand and look at its report", smoke)
 }
 
-fn tests(runner: &TestRunner, python: &Path) -> Result<()> {
+fn tests(runner: &TestRunner, python: &Path, cloud: &str) -> Result<()> {
     let mut command = runner.command();
     command.args(["--workspace", "--locked"]);
     if runner.is_nextest() {
@@ -76,7 +80,12 @@ fn tests(runner: &TestRunner, python: &Path) -> Result<()> {
     } else {
         command.arg("--no-fail-fast");
     }
-    launch::check(command.env(PYTHON_VARIABLE, python).current_dir(place::root()))
+    launch::check(
+        command
+            .env(PYTHON_VARIABLE, python)
+            .env(emulator::ENDPOINT_VARIABLE, cloud)
+            .current_dir(place::root()),
+    )
 }
 
 fn simulation(runner: &TestRunner, python: &Path) -> Result<()> {

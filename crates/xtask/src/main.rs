@@ -1,4 +1,4 @@
-//! Automation of this repository: `cargo xtask tidy | ci | fuzz-api | conformance | bench`.
+//! Automation of this repository: `cargo xtask tidy | ci | emulator | fuzz-api | conformance | bench`.
 //!
 //! Everything that a person or a pipeline does to the repository is a subcommand here, so that no rule lives
 //! in a shell script. This crate holds no product code and nothing depends on it.
@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod compare;
 mod conformance;
+mod emulator;
 mod fuzz_api;
 mod junit;
 mod launch;
@@ -49,6 +50,8 @@ enum Task {
         #[arg(long, value_name = "S", default_value_t = fuzz_api::SEED)]
         seed: u64,
     },
+    /// Install the AWS emulator under `target/`, for tests that are run by hand.
+    Emulator,
     /// Run published test suites with their own framework and with `fleetest`, and compare case by case.
     Conformance {
         /// Only these suites; without it all of them.
@@ -112,6 +115,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::command(),
         Task::Ci { fast } => ci::command(fast),
         Task::FuzzApi { examples, seed } => fuzz_api::command(examples, seed),
+        Task::Emulator => emulator::command(),
         Task::Conformance { only, binary, reference_only } => {
             conformance::command(&only, binary, reference_only)
         }

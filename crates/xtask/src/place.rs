@@ -18,6 +18,11 @@ pub(crate) fn venv() -> PathBuf {
     target().join("venv")
 }
 
+/// The Python environment of the AWS emulator.
+pub(crate) fn venv_aws() -> PathBuf {
+    target().join("venv-aws")
+}
+
 /// The interpreter of a Python environment.
 pub(crate) fn python_of(venv: &Path) -> PathBuf {
     venv.join("bin").join("python")

@@ -9,6 +9,8 @@ use std::process::Command;
 
 /// What our own tests need of Python.
 const TEST_REQUIREMENTS: &[&str] = &["pytest==9.2.0", "pytest-xdist==3.8.0", "hypothesis==6.170.15"];
+/// The AWS emulator; its limits are told in `docs/gaps.md`.
+const EMULATOR_REQUIREMENTS: &[&str] = &["ministack==1.5.33"];
 /// The version of nextest that is installed where none is found.
 const NEXTEST_VERSION: &str = "0.9.143";
 
@@ -75,13 +77,25 @@ pub(crate) fn test_python() -> Result<PathBuf> {
     Ok(place::python_of(&venv))
 }
 
+/// The Python interpreter of the AWS emulator, installed if it is not there.
+pub(crate) fn emulator_python() -> Result<PathBuf> {
+    let venv = place::venv_aws();
+    installed(&venv, EMULATOR_REQUIREMENTS, "ministack")?;
+    Ok(place::python_of(&venv))
+}
+
 /// Makes `venv` hold exactly these requirements; does nothing if it already does.
 pub(crate) fn environment(venv: &Path, requirements: &[&str]) -> Result<()> {
+    installed(venv, requirements, "pytest")
+}
+
+/// As `environment`; `module` tells by being importable that it is whole.
+fn installed(venv: &Path, requirements: &[&str], module: &str) -> Result<()> {
     let python = place::python_of(venv);
     let stamp = venv.join("requirements.stamp");
     let wanted = requirements.join("\n");
     let current = std::fs::read_to_string(&stamp).is_ok_and(|text| text == wanted);
-    if current && launch::works(&python, &["-c", "import pytest"]) {
+    if current && launch::works(&python, &["-c", &format!("import {module}")]) {
         return Ok(());
     }
     launch::capture(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv)).context(

@@ -193,8 +193,7 @@ fn chunk(place: Place<'_>) -> String {
             r#",{{"event":"case","entry":{entry},"result":{{"case":"{unit}::test_number_{case}","class":"{unit}","name":"test_number_{case}","file":"{unit}","line":{case},"attempt":1,"outcome":"passed","started_at":1,"duration_us":1000,"slot":{slot},"alone":false}}}}"#
         );
     }
-    let _ =
-        write!(text, r#",{{"event":"finished","entry":{entry},"overhead_us":1,"at":2}}]}}"#);
+    let _ = write!(text, r#",{{"event":"finished","entry":{entry},"overhead_us":1,"at":2}}]}}"#);
     text
 }
 

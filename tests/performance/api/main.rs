@@ -19,7 +19,6 @@ mod table;
 
 use anyhow::{Context as _, Result, bail};
 use load::{Ask, Connection, Load, request};
-use table::{Around, Row, page};
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -29,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use table::{Around, Row, page};
 
 const CONNECTIONS: usize = 64;
 const HELD: usize = 500;
@@ -97,7 +97,8 @@ impl Served {
     fn busy(&self) -> Result<Duration> {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let (_, fields) = text.rsplit_once(')').context("no such process")?;
-        let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();
+        let ticks: f64 =
+            fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();
         Ok(Duration::from_secs_f64(ticks / TICKS))
     }
 }
@@ -295,7 +296,11 @@ async fn measure_link(wish: &Wish, folder: &Path) -> Result<String> {
     page(wish, &[row], &Around { link_memory, ..Around::default() })
 }
 
-async fn chunks(wish: &Wish, folder: &Path, (peer, peer_address): (&Served, SocketAddr)) -> Result<(Row, f64)> {
+async fn chunks(
+    wish: &Wish,
+    folder: &Path,
+    (peer, peer_address): (&Served, SocketAddr),
+) -> Result<(Row, f64)> {
     let (mut rounds, mut memory) = (Vec::new(), 0.0_f64);
     let time = Duration::from_secs(wish.seconds);
     for round in 1..=wish.rounds {

@@ -23,11 +23,7 @@ pub(super) enum BlobChange {
 }
 
 impl BlobChange {
-    pub(super) fn apply(
-        &self,
-        connection: &Connection,
-        key: &str,
-    ) -> rusqlite::Result<Result<(), Refusal>> {
+    pub(super) fn apply(&self, connection: &Connection, key: &str) -> rusqlite::Result<Result<(), Refusal>> {
         match self {
             Self::Put(bytes) => connection.prepare_cached(PUT)?.execute(params![key, bytes])?,
             Self::PutAbsent(bytes) => {

@@ -89,7 +89,8 @@ pub fn answer_written<R, I>(
 ) -> Response {
     let seal = |place: String| door.services().settings.token_key.seal(&format!("cursor {name}"), &place);
     let next_cursor = listed.next.map(seal);
-    let mut body = String::with_capacity(listed.items.iter().map(|item| item.as_ref().len() + 1).sum::<usize>() + 256);
+    let mut body =
+        String::with_capacity(listed.items.iter().map(|item| item.as_ref().len() + 1).sum::<usize>() + 256);
     body.push_str("{\"items\":[");
     for (number, item) in listed.items.iter().enumerate() {
         body.push_str(if number == 0 { "" } else { "," });

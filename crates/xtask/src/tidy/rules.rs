@@ -123,3 +123,6 @@ pub(super) fn is_house(path: &str) -> bool {
 pub(super) fn is_fixture(path: &str) -> bool {
     path.contains("/fixtures/") || path.contains("/snapshots/") || path.starts_with("examples/")
 }
+
+/// Names that others gave to their things and that are spelled otherwise.
+pub(super) const FOREIGN_SPELLINGS: &[&str] = &["TransactionCanceledException"];

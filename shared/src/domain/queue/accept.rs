@@ -112,9 +112,8 @@ pub(super) struct Step<'a> {
 
 /// Entries that end early, and promised ones: all others are over when their last result is there.
 fn watched(lease: &Lease, events: &[UnitEvent]) -> BTreeSet<u32> {
-    let cut = events.iter().filter(|event| {
-        matches!(event, UnitEvent::Aborted { .. } | UnitEvent::Yielded { .. })
-    });
+    let cut =
+        events.iter().filter(|event| matches!(event, UnitEvent::Aborted { .. } | UnitEvent::Yielded { .. }));
     let promised = lease.entries.iter().filter(|held| held.promised).map(|held| held.index);
     cut.map(UnitEvent::entry).chain(promised).collect()
 }

@@ -83,8 +83,7 @@ impl Services {
     /// The run, if its reports are not rendered before someone asks for one.
     async fn rendered_late(&self, run: RunId) -> ServiceResult<Option<Run>> {
         let stored = load_run(self.store.as_ref(), run, self.clock.now()).await?;
-        let is_late =
-            |run: &Run| run.status == RunStatus::Finished && run.origin.trigger == Trigger::Import;
+        let is_late = |run: &Run| run.status == RunStatus::Finished && run.origin.trigger == Trigger::Import;
         Ok(stored.map(|stored| stored.value).filter(is_late))
     }
 
