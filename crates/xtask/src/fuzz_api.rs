@@ -1,8 +1,9 @@
 //! `cargo xtask fuzz-api`: a served instance, asked by Schemathesis everything that its own description allows and much
 //! that it forbids.
 //!
-//! The same seed makes the same requests, but for the ids that the server gives. The files in `fuzz/api` say what is sent and what is checked; here the server
-//! is started, filled and stopped. It listens on loopback, and what it would call is out of reach.
+//! The same seed makes the same requests, but for the ids that the server gives. The files in `fuzz/api` say what is
+//! sent and what is checked; here the server is started, filled and stopped. It listens on loopback, and what it would
+//! call is out of reach.
 
 use crate::{launch, place, say, toolbox};
 use anyhow::{Context as _, Result, bail};
