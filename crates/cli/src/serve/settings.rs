@@ -180,7 +180,7 @@ impl Written {
         let issuers: Vec<_> = self.oidc.iter().filter_map(|written| written.check(folder, faults)).collect();
         let admins = self.oidc.iter().flat_map(WrittenIssuer::admins).collect();
         ServeSettings {
-            public_url: self.public_url.and_then(|url| public_url(url, faults)),
+            public_url: self.public_url.and_then(|url| public_url(&url, faults)),
             metrics_token: self.metrics.and_then(|written| {
                 secret(folder, &written.token_file, "metrics.token_file", faults)
                     .map(|token| token.reveal().to_owned())
@@ -194,7 +194,7 @@ impl Written {
     }
 }
 
-fn public_url(url: String, faults: &mut Faults) -> Option<String> {
+fn public_url(url: &str, faults: &mut Faults) -> Option<String> {
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let is_good = host.is_some_and(|rest| {
         !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@', ' '])
