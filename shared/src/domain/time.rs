@@ -56,8 +56,8 @@ impl Timestamp {
 }
 
 const DAY_MS: u64 = 86_400_000;
-/// The last millisecond of the year 9999.
-const LAST_MS: u64 = 253_402_300_799_999;
+/// The last millisecond that can be read again: a day before the year 10,000, so that it has four digits in every time zone.
+const LAST_MS: u64 = 253_402_207_200_999;
 
 /// Written by hand because reports hold a time or two for each case, and a general formatter takes longer than the rest
 /// of the case.
@@ -109,17 +109,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_time_is_printed_as_the_library_prints_it(ms in 0..LAST_MS, day in 0u64..30_000_000) {
+        fn every_time_is_printed_as_the_library_prints_it(ms in 0..=LAST_MS, day in 0u64..30_000_000) {
             let text = |ms: u64| Timestamp(ms).rfc3339();
             prop_assert_eq!(text(ms), by_library(ms));
-            let midnight = (day * DAY_MS).min(LAST_MS - 1);
+            let midnight = (day * DAY_MS).min(LAST_MS);
             prop_assert_eq!(text(midnight), by_library(midnight));
         }
     }
 
     #[test]
     fn what_no_calendar_has_is_printed_as_a_number() {
-        assert_eq!(Timestamp(LAST_MS).rfc3339(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp(LAST_MS).rfc3339(), "9999-12-30T22:00:00.999Z");
         assert_eq!(Timestamp(LAST_MS + 1).rfc3339(), format!("@{}ms", LAST_MS + 1));
         assert_eq!(Timestamp(u64::MAX).rfc3339(), format!("@{}ms", u64::MAX));
     }
