@@ -36,6 +36,8 @@ resource "aws_ecr_lifecycle_policy" "runner" {
 
 # There is one such configuration per registry: an account that replicates already must add this rule to its own.
 resource "aws_ecr_replication_configuration" "replica" {
+  count = var.replicate_images ? 1 : 0
+
   replication_configuration {
     rule {
       destination {

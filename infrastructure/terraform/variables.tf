@@ -128,6 +128,12 @@ variable "budget" {
   }
 }
 
+variable "replicate_images" {
+  description = "Whether images of the runner are copied to the second region. An account's registry has one such configuration: one that has rules already adds ours by hand."
+  type        = bool
+  default     = true
+}
+
 variable "backup_days" {
   description = "Days for which daily backups are kept, here and in the second region."
   type        = number

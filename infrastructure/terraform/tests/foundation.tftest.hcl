@@ -180,8 +180,21 @@ run "copies_go_to_the_second_region" {
     error_message = "both vaults must be locked"
   }
   assert {
-    condition     = aws_ecr_replication_configuration.replica.replication_configuration[0].rule[0].destination[0].region == "eu-west-1"
+    condition     = aws_ecr_replication_configuration.replica[0].replication_configuration[0].rule[0].destination[0].region == "eu-west-1"
     error_message = "images must be copied to the second region"
+  }
+}
+
+run "a_registry_that_replicates_already_is_left_alone" {
+  command = apply
+
+  variables {
+    replicate_images = false
+  }
+
+  assert {
+    condition     = length(aws_ecr_replication_configuration.replica) == 0
+    error_message = "the account's own configuration would be replaced"
   }
 }
 
