@@ -1,4 +1,4 @@
-//! Automation of this repository: `cargo xtask tidy | ci | emulator | fuzz-api | conformance | bench`.
+//! Automation of this repository: `cargo xtask tidy | ci | emulator | infra | fuzz-api | conformance | bench`.
 //!
 //! Everything that a person or a pipeline does to the repository is a subcommand here, so that no rule lives
 //! in a shell script. This crate holds no product code and nothing depends on it.
@@ -9,6 +9,7 @@ mod compare;
 mod conformance;
 mod emulator;
 mod fuzz_api;
+mod infra;
 mod junit;
 mod launch;
 mod libtest;
@@ -52,6 +53,8 @@ enum Task {
     },
     /// Install the AWS emulator under `target/`, for tests that are run by hand.
     Emulator,
+    /// Check the account's foundation with Terraform, as far as this machine can.
+    Infra,
     /// Run published test suites with their own framework and with `fleetest`, and compare case by case.
     Conformance {
         /// Only these suites; without it all of them.
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         Task::Ci { fast } => ci::command(fast),
         Task::FuzzApi { examples, seed } => fuzz_api::command(examples, seed),
         Task::Emulator => emulator::command(),
+        Task::Infra => infra::command(),
         Task::Conformance { only, binary, reference_only } => {
             conformance::command(&only, binary, reference_only)
         }
