@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use shared::domain::time::Timestamp;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const FILE: &str = "lock";
 
@@ -29,7 +28,6 @@ pub struct Owner {
 #[derive(Debug)]
 pub struct Lock {
     file: File,
-    path: PathBuf,
     killed: Option<Owner>,
 }
 
@@ -67,16 +65,7 @@ impl Lock {
         }
         let killed = read(&mut file);
         write(&mut file, owner).map_err(failed)?;
-        Ok(Self { file, path, killed })
-    }
-
-    /// Whether the lock is still where it was taken. If not, the folder was removed or replaced meanwhile, and what is
-    /// written to files that were open before goes nowhere.
-    #[must_use]
-    pub fn is_in_place(&self) -> bool {
-        let own = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
-        let here = std::fs::metadata(&self.path).map(own);
-        here.is_ok_and(|here| self.file.metadata().is_ok_and(|held| own(held) == here))
+        Ok(Self { file, killed })
     }
 
     /// The last owner, if it was killed before it could finish.
@@ -137,20 +126,6 @@ mod tests {
         another `fleetest run` is working in this project (process 4242, since 2023-11-14T22:13:20.000Z, 1m 05s ago)
         wait for it, end it with `kill 4242`, or run beside it with `--no-history`
         ");
-    }
-
-    #[test]
-    fn a_folder_that_is_replaced_is_noticed() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = dir.path().join("state");
-        std::fs::create_dir(&place).unwrap();
-        let lock = Lock::take(&place, ME).unwrap();
-        assert!(lock.is_in_place());
-        std::fs::rename(&place, dir.path().join("elsewhere")).unwrap();
-        assert!(!lock.is_in_place());
-        std::fs::create_dir(&place).unwrap();
-        let _other = Lock::take(&place, LATER).unwrap();
-        assert!(!lock.is_in_place());
     }
 
     #[test]

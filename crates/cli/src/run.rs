@@ -43,7 +43,7 @@ pub struct Prepared {
     pub notes: Vec<String>,
     /// When it was asked for.
     pub started_at: Timestamp,
-    lock: Option<Lock>,
+    _lock: Option<Lock>,
 }
 
 /// Checks the arguments against the world, and takes hold of the state folder.
@@ -68,7 +68,7 @@ pub fn prepare(args: &RunArgs, config: &Config, now: Timestamp) -> Result<Prepar
         return Err(Problem::could_not_run("`--failed` needs the history of this project, and none is kept")
             .hint(notes.first().cloned().unwrap_or_default()));
     }
-    Ok(Prepared { target, state, reports, notes, started_at: now, lock })
+    Ok(Prepared { target, state, reports, notes, started_at: now, _lock: lock })
 }
 
 /// The wanted reports with absolute paths, each to be written to a place of its own that can be there.
@@ -179,19 +179,8 @@ where
     write_lines(ink, &note_lines(&finished.notes));
     write_lines(ink, &ending(conduct, &finished, suites));
     drop(muted);
-    still_there(conduct.prepared)?;
     tell_github(conduct, &finished);
     Ok(Exit::of(&finished.summary.judgement))
-}
-
-/// A run whose state is gone may have lost more than its history: its verdict is not to be relied on.
-fn still_there(prepared: &Prepared) -> Result<(), Problem> {
-    if prepared.lock.as_ref().is_none_or(Lock::is_in_place) {
-        return Ok(());
-    }
-    let place = prepared.state.dir().display();
-    Err(Problem::could_not_run(format!("`{place}` was removed or replaced while the tests ran"))
-        .hint("find the test that cleans up too much; nothing of this run was kept"))
 }
 
 /// Writes the job's summary and prints the annotations, in a job of GitHub Actions.

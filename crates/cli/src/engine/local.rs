@@ -1,8 +1,10 @@
 //! Executes a run in this process tree: the host in a thread of its own, runners as child processes.
 
+use super::ground::STORE_FILE;
 use super::host::{Host, explain};
 use super::{Finished, RunOrder, reports};
 use crate::ci::github::{ANNOTATIONS, FailedCase};
+use crate::exit::Problem;
 use crate::interrupt::StopFlag;
 use crate::summary::Highlights;
 use shared::domain::id::JobNo;
@@ -10,6 +12,8 @@ use shared::domain::report::{CaseRecord, RunSummary};
 use shared::domain::spec::ChosenUnit;
 use shared::ports::Notice;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -35,8 +39,36 @@ async fn run(order: &RunOrder, notices: Sender<Notice>, stop: &StopFlag) -> anyh
     result
 }
 
+/// The database as it lay when the run began. Files that are open work on after they were deleted, so nothing else would
+/// show that what the run stands on is gone.
+struct Footing {
+    path: PathBuf,
+    was: Option<(u64, u64)>,
+}
+
+impl Footing {
+    fn of(order: &RunOrder) -> Self {
+        let path = order.state_dir.join(STORE_FILE);
+        Self { was: identity(&path), path }
+    }
+
+    fn check(&self) -> Result<(), Problem> {
+        if self.was.is_some() && identity(&self.path) == self.was {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(Problem::could_not_run(format!("`{path}` was removed or replaced while the tests ran"))
+            .hint("find the test that cleans up too much; nothing of this run is kept"))
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
 async fn drive(host: &mut Host, order: &RunOrder, stop: &StopFlag) -> anyhow::Result<Finished> {
     let abandoned = host.close_abandoned().await?;
+    let footing = Footing::of(order);
     let run = host.submit(&order.spec).await?;
     // While the framework starts there is time for it.
     let forgetting = order.keep_history.then(|| {
@@ -46,6 +78,7 @@ async fn drive(host: &mut Host, order: &RunOrder, stop: &StopFlag) -> anyhow::Re
     if let Some(forgetting) = forgetting {
         drop(forgetting.await);
     }
+    footing.check()?;
     let mut highlights = Highlights::default();
     let mut failed: BTreeMap<(u32, String), Vec<CaseRecord>> = BTreeMap::new();
     let mut told: Vec<(JobNo, FailedCase)> = Vec::new();
