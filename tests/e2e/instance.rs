@@ -41,7 +41,7 @@ impl<'a> Instance<'a> {
     }
 
     pub(crate) fn start(&mut self) -> Server {
-        self.start_with(&["--allow-local-sources", "--slots=2", "--rate-limit=0"])
+        self.start_with(&["--allow-local-sources", "--slots=2"])
     }
 
     /// Starts it and waits until it says where it is.
@@ -54,7 +54,8 @@ impl<'a> Instance<'a> {
         self.starts += 1;
         let place = |name: &str| self.stage.beside(&format!("serve-{}.{name}", self.starts));
         let (stdout, stderr) = (place("out"), place("err"));
-        let mut command = self.stage.command(&["serve", "--listen", address]);
+        // Tests ask more often than people do.
+        let mut command = self.stage.command(&["serve", "--rate-limit=0", "--listen", address]);
         command.arg("--data").arg(&self.dir).args(args);
         let child = command
             .stdin(Stdio::null())

@@ -32,7 +32,7 @@ const UNKNOWN: [&[&str]; 17] = [
 #[test]
 fn what_is_not_there_is_named_and_ends_in_code_2() {
     let stage = Stage::new();
-    let server = Instance::new(&stage).start_with(&["--rate-limit=0"]);
+    let server = Instance::new(&stage).start_with(&[]);
     let shell = Shell::new(&stage, &server);
     for args in UNKNOWN {
         let name = if args.contains(&RUN) { RUN } else { "none" };

@@ -93,7 +93,7 @@ fn keys_are_made_used_replaced_and_taken_back() {
 #[test]
 fn a_list_of_many_pages_is_whole() {
     let stage = Stage::new();
-    let server = serve(&stage, &["--rate-limit=0"]);
+    let server = serve(&stage, &[]);
     for n in 0..205 {
         server.post("/v1/projects/project/keys", &json!({ "name": n.to_string(), "role": "viewer" }));
     }
