@@ -2,4 +2,4 @@
 CREATE TABLE blobs (
     key   TEXT NOT NULL PRIMARY KEY,
     bytes BLOB NOT NULL
-) WITHOUT ROWID;
+);

@@ -11,8 +11,6 @@ use std::time::Duration;
 
 /// How long to wait for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pages of the write-ahead log after which it is brought home: each time, the disk is waited for.
-const LOG_PAGES: u32 = 4_000;
 /// What brings a database from version n to n + 1, at place n.
 const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("blobs.sql")];
 
@@ -35,9 +33,6 @@ impl Session {
             connection.busy_timeout(BUSY_TIMEOUT)?;
             // The log is kept for the next process: ending a run does not wait for the disk.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-            // A statement keeps its plan: otherwise each other value that is bound may have it planned anew.
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-            connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
             // An empty database is not worth waiting for either; `prepare` ends that.
             connection.pragma_update(None, "synchronous", if is_new { "OFF" } else { "NORMAL" })?;
             Ok(connection)
