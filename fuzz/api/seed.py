@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import time
 import urllib.parse
 
 import requests
@@ -24,14 +25,18 @@ SECRET = "the secret of the seeded project"
 DOOMED = 6
 # Tokens of uploads are good for one upload.
 UPLOADS = 25
+# How long a kept file may take to arrive, in seconds.
+ARRIVAL = 60
 CONFIG = """[suite.checks]
 framework = "command"
 command = "sh checks.sh"
 results = ["report.xml"]
 retries = 0
 setup = ["echo ready"]
+artifacts = ["kept.txt"]
 """
 CHECKS = """echo checking
+echo kept > kept.txt
 cat > report.xml <<END
 <testsuite name="checks" tests="2" failures="1"><testcase classname="words" name="sorted" time="0.01"/>
 <testcase classname="words" name="unique" time="0.02"><failure message="two of `a`">a a</failure></testcase></testsuite>
@@ -125,6 +130,17 @@ def webhook(instance, project, commit, number):
     return instance.call("POST", f"/v1/webhooks/github/{project}", data=body, headers=headers)["id"]
 
 
+def artifact(instance, run):
+    """The id of the file that the run's suite keeps. It may arrive after the verdict."""
+    deadline = time.monotonic() + ARRIVAL
+    while time.monotonic() < deadline:
+        for shown in instance.get(f"/v1/runs/{run}/artifacts")["items"]:
+            if shown["complete"]:
+                return shown["path"].rsplit("/", 1)[1]
+        time.sleep(0.1)
+    sys.exit(f"seeding: the file that the suite keeps did not arrive in {ARRIVAL} s")
+
+
 def token_of(instance, project):
     return instance.post(f"/v1/projects/{project}/sources", {})["upload_url"].rsplit("/", 1)[1]
 
@@ -184,6 +200,7 @@ def fill(instance, scratch):
         "shard": sorted({log["shard"] for log in logs}),
         "log": [log["name"] for log in logs],
         "report": [report["name"] for report in instance.get(f"/v1/runs/{run}/reports")["items"]],
+        "artifact": [artifact(instance, run)],
         "case": [case["key"] for case in cases],
         "subject": [subject("4711")],
         "doomed_subject": [subject(name) for name in doomed],
@@ -211,6 +228,7 @@ GENERAL = {
     "path.run": "run",
     "path.job": "job",
     "path.shard": "shard",
+    "path.artifact": "artifact",
     "path.case": "case",
     "path.subject": "subject",
     "path.rule": "rule",
@@ -235,7 +253,7 @@ OWN = {
     "get_runs_run_jobs_job_shards_shard_logs_name": {"path.name": "log"},
 }
 # Imported runs have none of these.
-EXECUTED = re.compile("^/v1/runs/{run}/(jobs/.*|logs|cases/.*|rerun)$")
+EXECUTED = re.compile("^/v1/runs/{run}/(jobs/.*|logs|artifacts.*|cases/.*|rerun)$")
 
 
 def bound(document, instance, found):

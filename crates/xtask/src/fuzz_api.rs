@@ -20,6 +20,9 @@ pub(crate) const EXAMPLES: u32 = 20;
 pub(crate) const SEED: u64 = 1;
 /// How long the server may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What the settings of the served instance say and the file that they name.
+const SETTINGS: &str = "[metrics]\ntoken_file = \"metrics\"\n";
+const METRICS_TOKEN: &str = "a-token-of-the-metrics-alone";
 /// Nobody listens at this port of this machine.
 const NO_PROXY_THERE: &str = "http://127.0.0.1:9";
 
@@ -94,6 +97,7 @@ impl Round {
         let mut command = secluded(&self.python, &self.scratch);
         command
             .env("FLEETEST_TOKEN", &self.token)
+            .env("FLEETEST_METRICS_TOKEN", METRICS_TOKEN)
             .env("FLEETEST_FUZZ_SCRATCH", &self.scratch)
             .env("SCHEMATHESIS_HOOKS", ours().join("hooks.py"))
             .env("PYTHONPATH", ours())
@@ -129,6 +133,10 @@ struct Server {
 
 impl Server {
     fn start(scratch: &Path) -> Result<Self> {
+        let settings = scratch.join("serve.toml");
+        std::fs::write(&settings, SETTINGS)
+            .and_then(|()| std::fs::write(scratch.join("metrics"), METRICS_TOKEN))
+            .context("could not write the settings of the round's server")?;
         let mut command = secluded(&place::target().join("debug").join("fleetest"), scratch);
         command.args([
             "serve",
@@ -141,6 +149,7 @@ impl Server {
             "1",
         ]);
         // The seeded project's repository is a folder: nothing else could be fetched without a network.
+        command.arg("--config").arg(&settings);
         command.arg("--allow-local-sources").arg("--data").arg(scratch.join("instance"));
         command.env("https_proxy", NO_PROXY_THERE).env("HTTPS_PROXY", NO_PROXY_THERE);
         let log =
