@@ -128,6 +128,12 @@ fn a_newer_run_of_a_branch_cancels_the_older_and_priority_goes_first() {
     }));
     let late = server.run("green", &json!({}));
     let urgent = server.run("red", &json!({ "priority": 5 }));
+    // What is not planned yet would leave the slot to the last one.
+    for waiting in [&late, &urgent] {
+        assert!(eventually(Duration::from_secs(60), || {
+            server.get(&format!("/v1/runs/{waiting}"))["status"] == "running"
+        }));
+    }
     let new = server.run("slow", &json!({ "branch": "main", "priority": -5 }));
     let shown = server.finished(&old);
     assert_eq!((&shown["verdict"], &shown["cause"]["code"]), (&json!("cancelled"), &json!("superseded")));

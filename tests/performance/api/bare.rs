@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
 use axum::{Router, body::Bytes};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
@@ -72,6 +73,8 @@ fn open(file: &FilePath) -> Result<Connection> {
         Connection::open(file).with_context(|| format!("could not open `{}`", file.display()))?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 

@@ -6,19 +6,33 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use shared::domain::time::Timestamp;
 use shared::ports::{PortError, PortResult};
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long to wait for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const FORGET_BODIES: &str = "DELETE FROM bodies WHERE id IN
+    (SELECT large FROM documents WHERE expires_at <= ?1 AND large IS NOT NULL)";
+/// Pages of the write-ahead log after which it is brought home: each time, the disk is waited for.
+const LOG_PAGES: u32 = 4_000;
 /// What brings a database from version n to n + 1, at place n.
-const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("blobs.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema.sql"), include_str!("blobs.sql"), include_str!("large.sql")];
 
 /// A connection and the name by which its errors call it.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) subject: String,
+    /// The file and what tells it from another of its name; absent in memory.
+    file: Option<(PathBuf, (u64, u64))>,
+}
+
+/// What tells a file from another one of the same name.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 impl Session {
@@ -33,18 +47,24 @@ impl Session {
             connection.busy_timeout(BUSY_TIMEOUT)?;
             // The log is kept for the next process: ending a run does not wait for the disk.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            // A statement keeps its plan: otherwise each other value that is bound may have it planned anew.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+            connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
             // An empty database is not worth waiting for either; `prepare` ends that.
             connection.pragma_update(None, "synchronous", if is_new { "OFF" } else { "NORMAL" })?;
             Ok(connection)
         });
-        Ok(Self { connection: opened.map_err(|error| port_error(&subject, &error))?, subject })
+        let connection = opened.map_err(|error| port_error(&subject, &error))?;
+        // A file that cannot be looked at is no longer there, and that is told by the first commit.
+        let file = Some((path.to_owned(), identity(path).unwrap_or_default()));
+        Ok(Self { connection, subject, file })
     }
 
     /// A new database in memory.
     pub(super) fn open_memory() -> PortResult<Self> {
         let subject = "memory".to_owned();
         let connection = Connection::open_in_memory().map_err(|error| port_error(&subject, &error))?;
-        Ok(Self { connection, subject })
+        Ok(Self { connection, subject, file: None })
     }
 
     /// Brings the database to the current schema and removes what has expired.
@@ -64,6 +84,7 @@ impl Session {
         self.attempt(|connection| connection.pragma_update(None, "synchronous", "NORMAL"))?;
         let past = i64::try_from(now.0).unwrap_or(i64::MAX);
         self.attempt(|connection| {
+            connection.execute(FORGET_BODIES, params![past])?;
             connection.execute("DELETE FROM documents WHERE expires_at <= ?1", params![past])
         })?;
         Ok(())
@@ -72,6 +93,20 @@ impl Session {
     /// Makes every write through this connection an error.
     pub(super) fn only_read(&mut self) -> PortResult<()> {
         self.attempt(|connection| connection.pragma_update(None, "query_only", true))
+    }
+
+    /// Whether what is written is still found under its name: a file that was removed takes everything, and keeps
+    /// nothing.
+    ///
+    /// # Errors
+    /// `Denied` if it is not.
+    pub(super) fn check_file(&self) -> PortResult<()> {
+        let Some((path, opened)) = &self.file else { return Ok(()) };
+        if identity(path).is_ok_and(|found| found == *opened) {
+            return Ok(());
+        }
+        let reason = "its file was removed or replaced while it was in use".to_owned();
+        Err(PortError::Denied { port: "store", subject: self.subject.clone(), reason })
     }
 
     /// Works with the connection; errors are named after the database.

@@ -8,12 +8,31 @@ use rusqlite::{Row, params};
 use shared::domain::time::Timestamp;
 use shared::ports::{Document, Key, Page, PortResult};
 
-const LOAD: &str = "SELECT version, body, expires_at FROM documents
-    WHERE partition = ?1 AND sort = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
-const QUERY_FROM: &str = "SELECT version, body, expires_at, sort FROM documents
-    WHERE partition = ?1 AND sort >= ?2 AND (expires_at IS NULL OR expires_at > ?3) ORDER BY sort";
-const QUERY_AFTER: &str = "SELECT version, body, expires_at, sort FROM documents
-    WHERE partition = ?1 AND sort > ?2 AND (expires_at IS NULL OR expires_at > ?3) ORDER BY sort";
+/// A body that is too long for the documents' own tree is in another one.
+macro_rules! body {
+    () => {
+        "CASE WHEN large IS NULL THEN body ELSE (SELECT bodies.body FROM bodies WHERE id = large) END"
+    };
+}
+
+const LOAD: &str = concat!(
+    "SELECT version, ",
+    body!(),
+    ", expires_at FROM documents
+    WHERE partition = ?1 AND sort = ?2 AND (expires_at IS NULL OR expires_at > ?3)"
+);
+const QUERY_FROM: &str = concat!(
+    "SELECT version, ",
+    body!(),
+    ", expires_at, sort FROM documents
+    WHERE partition = ?1 AND sort >= ?2 AND (expires_at IS NULL OR expires_at > ?3) ORDER BY sort"
+);
+const QUERY_AFTER: &str = concat!(
+    "SELECT version, ",
+    body!(),
+    ", expires_at, sort FROM documents
+    WHERE partition = ?1 AND sort > ?2 AND (expires_at IS NULL OR expires_at > ?3) ORDER BY sort"
+);
 const QUERY_INDEX: &str = "SELECT partition, sort FROM documents
     WHERE index_name = ?1 AND index_sort <= ?2 ORDER BY index_sort, partition, sort LIMIT ?3";
 

@@ -59,7 +59,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     let opened = SqliteStore::open(&path, clock());
     let Err(PortError::Denied { reason, .. }) = opened else { panic!("{opened:?}") };
-    assert!(reason.contains("schema 7; this one knows 2"), "{reason}");
+    assert!(reason.contains("schema 7; this one knows 3"), "{reason}");
     let kept: i64 =
         Connection::open(&path).unwrap().query_row("PRAGMA user_version", [], |r| r.get(0)).unwrap();
     assert_eq!(kept, 7);
@@ -97,6 +97,65 @@ fn opening_removes_what_has_expired() {
         .query_row("SELECT group_concat(sort) FROM documents", [], |r| r.get(0))
         .unwrap();
     assert_eq!(left, "future");
+}
+
+#[test]
+fn a_body_may_grow_and_shrink_and_leaves_nothing_behind() {
+    let (store, folder) = in_file();
+    let (short, long) = ("s".repeat(100), "l".repeat(50_000));
+    for body in [&short, &long, &long, &short, &long] {
+        block_on(store.commit(vec![put("a", Condition::Any, body)])).unwrap();
+        assert_eq!(&load(&store, "a").unwrap().body, body);
+        let page = block_on(store.query("p", "", None, 10, START)).unwrap();
+        assert_eq!((page.documents.len(), &page.documents[0].body), (1, body));
+    }
+    let gone = Write { key: Key::new("p", "a"), condition: Condition::Version(5), change: Change::Delete };
+    block_on(store.commit(vec![gone])).unwrap();
+    let change = Change::Put { body: long, expires_at: Some(START), index: None };
+    let expired = Write { key: Key::new("p", "b"), condition: Condition::Absent, change };
+    block_on(store.commit(vec![expired])).unwrap();
+    drop(store);
+    let path = folder.path().join("store.db");
+    drop(SqliteStore::open(&path, clock()).unwrap());
+    let left: i64 =
+        Connection::open(&path).unwrap().query_row("SELECT count(*) FROM bodies", [], |r| r.get(0)).unwrap();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn a_file_of_the_first_version_is_read_on() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("store.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("schema.sql")).unwrap();
+    let long = "l".repeat(50_000);
+    let insert = "INSERT INTO documents (partition, sort, version, body) VALUES ('p', ?1, 1, ?2)";
+    old.execute(insert, ["a", &long]).unwrap();
+    old.execute(insert, ["b", "short"]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+    let store = SqliteStore::open(&path, clock()).unwrap();
+    assert_eq!(
+        (load(&store, "a").unwrap().body, load(&store, "b").unwrap().body),
+        (long, "short".to_owned())
+    );
+    block_on(store.commit(vec![put("a", Condition::Version(1), "new")])).unwrap();
+    assert_eq!(load(&store, "a").unwrap().body, "new");
+}
+
+#[test]
+fn a_file_that_was_removed_takes_nothing_more() {
+    let (store, folder) = in_file();
+    block_on(store.commit(vec![put("a", Condition::Absent, "1")])).unwrap();
+    let path = folder.path().join("store.db");
+    fs::remove_file(&path).unwrap();
+    for _ in 0..2 {
+        let refused = block_on(store.commit(vec![put("b", Condition::Absent, "1")]));
+        let Err(PortError::Denied { reason, .. }) = refused else { panic!("{refused:?}") };
+        assert!(reason.contains("removed"), "{reason}");
+        // Another one of the same name is no help.
+        fs::write(&path, b"").unwrap();
+    }
 }
 
 fn submit(commits: Vec<Vec<Write>>) -> (Vec<Commit>, Vec<oneshot::Receiver<PortResult<()>>>) {

@@ -13,11 +13,18 @@ use shared::domain::time::Timestamp;
 use shared::ports::{Change, Condition, Key, PortError, PortResult, Write};
 use tokio::sync::oneshot;
 
-const VERSION: &str = "SELECT version, expires_at FROM documents WHERE partition = ?1 AND sort = ?2";
-const PUT: &str = "INSERT INTO documents (partition, sort, version, body, expires_at, index_name, index_sort)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+const FOUND: &str = "SELECT version, expires_at, large FROM documents WHERE partition = ?1 AND sort = ?2";
+const PUT: &str =
+    "INSERT INTO documents (partition, sort, version, body, large, expires_at, index_name, index_sort)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT (partition, sort) DO UPDATE SET version = excluded.version, body = excluded.body,
-        expires_at = excluded.expires_at, index_name = excluded.index_name, index_sort = excluded.index_sort";
+        large = excluded.large, expires_at = excluded.expires_at, index_name = excluded.index_name,
+        index_sort = excluded.index_sort";
+const NEW_BODY: &str = "INSERT INTO bodies (body) VALUES (?1)";
+const OTHER_BODY: &str = "UPDATE bodies SET body = ?2 WHERE id = ?1";
+const NO_BODY: &str = "DELETE FROM bodies WHERE id = ?1";
+/// A longer body is kept apart: with its key it might go on in a second page.
+const BODY_BYTES: usize = 768;
 const DELETE: &str = "DELETE FROM documents WHERE partition = ?1 AND sort = ?2";
 
 /// What a commit changes.
@@ -47,6 +54,9 @@ type Judgement = Result<(), Refusal>;
 
 impl Session {
     pub(super) fn commit_group(&mut self, group: Vec<Commit>, now: Timestamp) {
+        if self.check_file().is_err() {
+            return group.into_iter().for_each(|commit| answer(commit, self.check_file()));
+        }
         match self.transact(&group, now) {
             Ok(judgements) => {
                 for (commit, judgement) in group.into_iter().zip(judgements) {
@@ -113,9 +123,10 @@ impl Work {
 
 /// Judges all writes, then performs them, or none.
 fn apply(connection: &Connection, writes: &[Write], now: Timestamp) -> rusqlite::Result<Judgement> {
-    let mut versions = Vec::with_capacity(writes.len());
+    let mut all = Vec::with_capacity(writes.len());
     for write in writes {
-        let version = version(connection, &write.key, now)?;
+        let found = find(connection, &write.key, now)?;
+        let version = found.version;
         let holds = match write.condition {
             Condition::Absent => version.is_none(),
             Condition::Version(wanted) => version == Some(wanted),
@@ -124,39 +135,70 @@ fn apply(connection: &Connection, writes: &[Write], now: Timestamp) -> rusqlite:
         if !holds {
             return Ok(Err(Refusal::Changed(write.key.clone())));
         }
-        versions.push(version);
+        all.push(found);
     }
-    for (write, version) in writes.iter().zip(versions) {
-        perform(connection, write, version)?;
+    for (write, found) in writes.iter().zip(&all) {
+        perform(connection, write, found)?;
     }
     Ok(Ok(()))
 }
 
-fn version(connection: &Connection, key: &Key, now: Timestamp) -> rusqlite::Result<Option<u64>> {
-    let mut statement = connection.prepare_cached(VERSION)?;
-    let found = statement
-        .query_row(params![key.partition, key.sort], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
-        })
-        .optional()?;
-    let alive = |expires_at: Option<i64>| expires_at.is_none_or(|at| at > stored(now));
-    Ok(found.filter(|(_, expires_at)| alive(*expires_at)).map(|(version, _)| version.unsigned_abs()))
+/// A document as it is found before it is written.
+#[derive(Debug, Default)]
+struct Found {
+    /// Absent if there is none, or if it has expired.
+    version: Option<u64>,
+    /// Number of its body, if that is kept apart.
+    large: Option<i64>,
 }
 
-fn perform(connection: &Connection, write: &Write, version: Option<u64>) -> rusqlite::Result<()> {
+fn find(connection: &Connection, key: &Key, now: Timestamp) -> rusqlite::Result<Found> {
+    let mut statement = connection.prepare_cached(FOUND)?;
+    let found = statement.query_row(params![key.partition, key.sort], |row| {
+        let (version, expires_at) = (row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?);
+        let alive = expires_at.is_none_or(|at| at > stored(now));
+        Ok(Found { version: alive.then_some(version.unsigned_abs()), large: row.get(2)? })
+    });
+    Ok(found.optional()?.unwrap_or_default())
+}
+
+fn perform(connection: &Connection, write: &Write, found: &Found) -> rusqlite::Result<()> {
     let key = &write.key;
     match &write.change {
         Change::Put { body, expires_at, index } => {
-            let next = i64::try_from(version.unwrap_or(0) + 1).unwrap_or(i64::MAX);
+            let next = i64::try_from(found.version.unwrap_or(0) + 1).unwrap_or(i64::MAX);
             let expires_at = expires_at.map(stored);
             let (name, sort) = index.as_ref().map(|entry| (&entry.name, &entry.sort)).unzip();
+            let large = keep_apart(connection, found.large, (body.len() > BODY_BYTES).then_some(body))?;
+            let body = if large.is_some() { "" } else { body };
             let mut statement = connection.prepare_cached(PUT)?;
-            statement.execute(params![key.partition, key.sort, next, body, expires_at, name, sort])?;
+            statement.execute(params![key.partition, key.sort, next, body, large, expires_at, name, sort])?;
         }
         Change::Delete => {
+            keep_apart(connection, found.large, None)?;
             connection.prepare_cached(DELETE)?.execute(params![key.partition, key.sort])?;
         }
         Change::Check => {}
     }
     Ok(())
+}
+
+/// Keeps a long body apart, or none any more; its number.
+fn keep_apart(
+    connection: &Connection,
+    known: Option<i64>,
+    body: Option<&String>,
+) -> rusqlite::Result<Option<i64>> {
+    match (known, body) {
+        (None, None) => Ok(None),
+        (None, Some(body)) => connection.prepare_cached(NEW_BODY)?.insert([body]).map(Some),
+        (Some(id), Some(body)) => {
+            connection.prepare_cached(OTHER_BODY)?.execute(params![id, body])?;
+            Ok(Some(id))
+        }
+        (Some(id), None) => {
+            connection.prepare_cached(NO_BODY)?.execute([id])?;
+            Ok(None)
+        }
+    }
 }

@@ -34,9 +34,8 @@ pub(super) async fn tag(request: Request, next: Next) -> Response {
     if response.status() != StatusCode::OK || !json || response.headers().contains_key(header::ETAG) {
         return response;
     }
-    let (mut response, bytes) = whole_answer(response, TAGGED_LIMIT_BYTES).await;
-    let Some(bytes) = bytes else { return response };
-    let digest = digest_hex(&bytes);
+    let (mut response, digest) = digested(response).await;
+    let Some(digest) = digest else { return response };
     let etag = format!("\"{}\"", digest.get(..TAG_DIGITS).unwrap_or_default());
     let weak = |tag: &String| tag == "*" || tag.trim_start_matches("W/") == etag;
     if known.iter().any(weak) {
@@ -51,6 +50,18 @@ pub(super) async fn tag(request: Request, next: Next) -> Response {
         headers.insert(header::ETAG, value);
     }
     response
+}
+
+/// Put into the extensions of an answer whose digest is known without looking at all of it.
+#[derive(Debug, Clone)]
+pub(super) struct Digest(pub(super) String);
+
+async fn digested(mut response: Response) -> (Response, Option<String>) {
+    if let Some(Digest(known)) = response.extensions_mut().remove() {
+        return (response, Some(known));
+    }
+    let (response, bytes) = whole_answer(response, TAGGED_LIMIT_BYTES).await;
+    (response, bytes.map(|bytes| digest_hex(&bytes)))
 }
 
 /// The tags of a header.

@@ -2,13 +2,16 @@
 //!
 //! A cursor is good only for the list that it came from: it is sealed together with the list's name.
 
+use super::conditional::Digest;
 use super::door::Authorized;
 use super::problem::Problem;
+use super::shown::Line;
 use super::wire::Page;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use shared::domain::id::digest_hex;
 use shared::service::audit::Listed;
 use utoipa::IntoParams;
 
@@ -108,6 +111,19 @@ pub fn answer_written<R, I>(
     if let Some(link) = next_cursor.as_deref().and_then(|cursor| link(uri, cursor)) {
         response.headers_mut().insert(header::LINK, link);
     }
+    response
+}
+
+/// A page of runs as they are shown: its digest is that of theirs.
+pub(super) fn answer_lines<R, I>(
+    door: &Authorized<R, I>,
+    list: (&str, &Uri),
+    listed: Listed<Line>,
+) -> Response {
+    let mut digests: String = listed.items.iter().map(Line::digest).collect();
+    digests.push_str(listed.next.as_deref().unwrap_or_default());
+    let mut response = answer_written(door, list, listed);
+    response.extensions_mut().insert(Digest(digest_hex(&digests)));
     response
 }
 

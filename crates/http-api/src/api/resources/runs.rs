@@ -62,7 +62,7 @@ async fn list(
     if filter == RunFilter::default() {
         let rows = services.run_rows(project, after.as_deref(), limit).await?;
         let items = door.shown().of(&rows.items)?;
-        return Ok(page::answer_written(&door, (&name, &uri), Listed { items, next: rows.next }));
+        return Ok(page::answer_lines(&door, (&name, &uri), Listed { items, next: rows.next }));
     }
     let listed = services.runs(project, &filter, after.as_deref(), limit).await?;
     Ok(page::answer(&door, (&name, &uri), listed, RunShown::from))
