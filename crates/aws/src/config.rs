@@ -113,6 +113,12 @@ pub struct Config {
     pub queues: QueueUrls,
     /// The runners.
     pub fleet: Fleet,
+    /// Event bus on which the ends of runs are told, by name or ARN.
+    pub event_bus: String,
+    /// Secret that the tokens of runners are made with, by name or ARN.
+    pub token_key_secret: String,
+    /// Sender of mails, verified with SES; none = no mail is sent.
+    pub mail_from: Option<String>,
 }
 
 impl Config {
@@ -142,6 +148,9 @@ impl Config {
                 aggregate: reading.need("FLEETEST_AGGREGATE_QUEUE_URL", |text| check.queue_url(text)),
             },
             fleet: fleet(&mut reading, &check),
+            event_bus: reading.need("FLEETEST_EVENT_BUS", |text| check.named("event bus", text)),
+            token_key_secret: reading.need("FLEETEST_TOKEN_KEY_SECRET", |text| check.named("secret", text)),
+            mail_from: reading.may("FLEETEST_MAIL_FROM", check::sender),
             account,
         };
         reading.finish(config)

@@ -103,6 +103,27 @@ impl Connection {
         aws_sdk_sqs::Client::from_conf(config.build())
     }
 
+    /// A client of EventBridge.
+    #[must_use]
+    pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
+        let config = configured!(aws_sdk_eventbridge, self, ATTEMPT_WITHIN);
+        aws_sdk_eventbridge::Client::from_conf(config.build())
+    }
+
+    /// A client of Secrets Manager.
+    #[must_use]
+    pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
+        let config = configured!(aws_sdk_secretsmanager, self, ATTEMPT_WITHIN);
+        aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
+
+    /// A client of SES.
+    #[must_use]
+    pub fn ses(&self) -> aws_sdk_sesv2::Client {
+        let config = configured!(aws_sdk_sesv2, self, ATTEMPT_WITHIN);
+        aws_sdk_sesv2::Client::from_conf(config.build())
+    }
+
     /// A client of ECS.
     #[must_use]
     pub fn ecs(&self) -> aws_sdk_ecs::Client {

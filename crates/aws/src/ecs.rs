@@ -7,6 +7,7 @@
 //!
 //! Lists of ECS lag behind, so each launcher remembers the tasks that it started itself.
 
+pub mod change;
 mod ending;
 pub mod request;
 mod tries;

@@ -56,6 +56,16 @@ pub const SECURITY_GROUPS_LIMIT: usize = 5;
 /// Longest time between SIGTERM and SIGKILL on Fargate, in seconds.
 pub const STOP_TIMEOUT_LIMIT_S: u64 = 120;
 
+/// Most events of one put.
+pub const PUT_EVENTS_LIMIT: usize = 10;
+/// Largest put of events, in bytes.
+pub const PUT_EVENTS_LIMIT_BYTES: usize = 256 * 1024;
+
+/// Largest payload of a function that is waited for, and its answer, in bytes.
+pub const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;
+/// After this long an HTTP API gives up on a function, in seconds.
+pub const HTTP_API_LIMIT_S: u64 = 30;
+
 #[cfg(test)]
 mod tests {
     use super::*;

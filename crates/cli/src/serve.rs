@@ -34,7 +34,6 @@ use notify::sender::Sender;
 use pace::Patience;
 use place::Place;
 use settings::ServeSettings;
-use shared::domain::access::{Role, Scope};
 use shared::domain::audit::Actor;
 use shared::domain::shard::Clocks;
 use shared::ports::Unobserved;
@@ -183,15 +182,7 @@ async fn first_key(services: &Services, another: bool, url: &str) -> anyhow::Res
     if !keys.items.is_empty() && !another {
         return Ok(());
     }
-    let new = NewKey {
-        name: "admin".to_owned(),
-        project: None,
-        role: Role::Admin,
-        scopes: Scope::ALL.into_iter().collect(),
-        expires_at: None,
-        replaces: None,
-    };
-    let (_key, text) = services.create_key(&Actor::system(), new).await.map_err(explain)?;
+    let (_key, text) = services.create_key(&Actor::system(), NewKey::admin()).await.map_err(explain)?;
     let text = text.reveal();
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")?;

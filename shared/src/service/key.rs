@@ -33,6 +33,21 @@ pub struct NewKey {
     pub replaces: Option<KeyId>,
 }
 
+impl NewKey {
+    /// The key of whoever sets an instance up: it may do everything, and never ends.
+    #[must_use]
+    pub fn admin() -> Self {
+        Self {
+            name: "admin".to_owned(),
+            project: None,
+            role: Role::Admin,
+            scopes: Scope::ALL.into_iter().collect(),
+            expires_at: None,
+            replaces: None,
+        }
+    }
+}
+
 /// The place of a key in the list of its project.
 #[derive(Debug, Serialize, Deserialize)]
 struct Place {

@@ -63,6 +63,13 @@ pub(super) fn container(text: &str) -> Checked {
     unless(!letters || text.len() > 255, text, "a container's name has letters, digits, `_` and `-`")
 }
 
+/// A mail address, with or without a name before it.
+pub(super) fn sender(text: &str) -> Checked {
+    let address = text.split_once('<').map_or(text, |(_, rest)| rest.trim_end_matches('>'));
+    let right = address.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.contains('.'));
+    unless(!right || address.contains(' '), text, "a sender is wanted, as in `Fleetest <ci@example.org>`")
+}
+
 fn ids(list: &[String], beginning: &str, what: &str, limit: usize) -> Checked {
     if let Some(wrong) = list.iter().find(|id| !id.starts_with(beginning)) {
         return Err(format!("holds `{wrong}`; the id of a {what} begins with `{beginning}`"));
@@ -120,7 +127,9 @@ impl Check {
     /// A name, or an ARN in this region.
     pub(super) fn named(&self, what: &str, text: &str) -> Checked {
         if !text.starts_with("arn:") {
-            let letters = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':'));
+            let letters = text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':' | b'.' | b'/'));
             return unless(!letters || text.len() > 255, text, &format!("the name of a {what} is wanted"));
         }
         match text.split(':').nth(3) {

@@ -17,6 +17,11 @@ fn right() -> BTreeMap<&'static str, &'static str> {
         ("FLEETEST_TASK_DEFINITION", "runner:7"),
         ("FLEETEST_SUBNETS", "subnet-a, subnet-b"),
         ("FLEETEST_LINK_URL", "https://link.example.org"),
+        ("FLEETEST_EVENT_BUS", "fleetest-dev"),
+        (
+            "FLEETEST_TOKEN_KEY_SECRET",
+            "arn:aws:secretsmanager:eu-central-1:123456789012:secret:fleetest-token-key-a1B2c3",
+        ),
     ])
 }
 
@@ -77,6 +82,9 @@ fn each_wrong_value_is_told_with_its_variable() {
         ("FLEETEST_SECURITY_GROUPS", "subnet-1"),
         ("FLEETEST_SPOT", "yes"),
         ("FLEETEST_LINK_URL", "ftp://example.org"),
+        ("FLEETEST_EVENT_BUS", "a bus"),
+        ("FLEETEST_TOKEN_KEY_SECRET", "arn:aws:secretsmanager:us-east-1:123456789012:secret:key"),
+        ("FLEETEST_MAIL_FROM", "nobody"),
     ] {
         let mut variables = right();
         variables.insert(name, text);

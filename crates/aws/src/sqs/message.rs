@@ -40,6 +40,9 @@ pub enum Poison {
     /// It is no message of this system.
     #[error("the message is not one of ours: {0}")]
     Undecodable(#[source] serde_json::Error),
+    /// It is a message of this system, but not one for this queue.
+    #[error("the message is none that this queue is for")]
+    Misplaced,
     /// What was claimed is gone.
     #[error("the claimed blob `{0}` is not there")]
     ClaimGone(String),

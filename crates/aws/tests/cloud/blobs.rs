@@ -1,6 +1,8 @@
 //! The blobs' contract on S3, and what only S3 can get wrong.
 
-use crate::hosted::{Hosted, hosted};
+use crate::adapters;
+use crate::hosted::Hosted;
+use crate::hosting::hosted;
 use crate::stage;
 use aws::connection::Connection;
 use aws::limits::{PRESIGN_LIMIT_S, PUT_LIMIT_BYTES};
@@ -14,7 +16,7 @@ use testkit::emulator;
 use testkit::gate::Gate;
 use testkit::http::{self, Request, Response, Server};
 
-testkit::blobs_contract!(s3_blobs, stage::blobs().await);
+testkit::blobs_contract!(s3_blobs, adapters::blobs().await);
 
 const MINUTE_S: u64 = 60;
 
@@ -52,7 +54,7 @@ fn send(presigned: &Presigned, body: &str) -> Response {
 
 #[test]
 fn a_replacement_of_a_known_version_happens_once() {
-    let (blobs, _connection) = block_on(stage::blobs());
+    let (blobs, _connection) = block_on(adapters::blobs());
     block_on(blobs.put("a", b"one".to_vec())).unwrap();
     let first = block_on(hosted(blobs.0.facts("a"))).unwrap();
     assert_eq!(first.size_bytes, 3);
@@ -66,7 +68,7 @@ fn a_replacement_of_a_known_version_happens_once() {
 
 #[test]
 fn a_blob_of_many_parts_is_joined_in_order() {
-    let (blobs, connection) = block_on(stage::blobs());
+    let (blobs, connection) = block_on(adapters::blobs());
     let mib = 1024 * 1024;
     let names: Vec<String> = (0..19).map(|n| format!("p/{n:02}")).collect();
     for (n, name) in (0_u8..).zip(&names) {
@@ -88,7 +90,7 @@ fn a_blob_of_many_parts_is_joined_in_order() {
 
 #[test]
 fn a_listing_goes_on_after_a_thousand_keys() {
-    let (blobs, _connection) = block_on(stage::blobs());
+    let (blobs, _connection) = block_on(adapters::blobs());
     let wanted: Vec<String> = (0..1005).map(|n| format!("k/{n:04}")).collect();
     for key in &wanted {
         block_on(blobs.put(key, Vec::new())).unwrap();

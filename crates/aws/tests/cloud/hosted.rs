@@ -1,30 +1,12 @@
 //! Adapters whose futures need the sockets and timers of tokio, for suites that poll on any thread.
 
+use crate::hosting::hosted;
 use async_trait::async_trait;
 use shared::domain::id::ShardAttempt;
 use shared::domain::time::Timestamp;
 use shared::ports::{
     Blobs, Document, Key, LaunchOrder, Launcher, Page, PortResult, RunnerState, Store, Write,
 };
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::sync::OnceLock;
-use tokio::runtime::{Builder, Runtime};
-
-fn runtime() -> &'static Runtime {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap())
-}
-
-/// The future, polled as if by the runtime.
-pub(crate) async fn hosted<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        let _entered = runtime().enter();
-        future.as_mut().poll(context)
-    })
-    .await
-}
 
 /// An adapter, every call of which is hosted.
 #[derive(Debug)]

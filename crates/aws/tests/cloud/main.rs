@@ -9,8 +9,10 @@
     reason = "a test that cannot be set up fails"
 )]
 
+mod adapters;
 mod blobs;
 mod hosted;
+mod hosting;
 mod launcher;
 mod queue;
 mod stage;

@@ -1,7 +1,8 @@
 //! The queue's contract on SQS, and what only SQS can get wrong.
 
-use crate::hosted::hosted;
-use crate::stage::{self, START};
+use crate::adapters::START;
+use crate::hosting::hosted;
+use crate::stage;
 use async_trait::async_trait;
 use aws::config::QueueUrls;
 use aws::connection::Connection;

@@ -1,24 +1,17 @@
 //! Tables, buckets and queues of one test each.
 
-use crate::hosted::{Hosted, hosted};
+use crate::hosting::hosted;
 use aws::config::{Account, QueueUrls};
 use aws::connection::Connection;
-use aws::dynamo::{
-    DynamoStore, INDEX, INDEX_NAME_ATTRIBUTE, INDEX_SORT_ATTRIBUTE, PARTITION_ATTRIBUTE, SORT_ATTRIBUTE,
-};
-use aws::s3::S3Blobs;
+use aws::dynamo::{INDEX, INDEX_NAME_ATTRIBUTE, INDEX_SORT_ATTRIBUTE, PARTITION_ATTRIBUTE, SORT_ATTRIBUTE};
 use aws::sqs::DEAD_SUFFIX;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType,
 };
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
-use shared::domain::time::Timestamp;
-use std::sync::Arc;
 use testkit::emulator;
-use testkit::memory::ManualClock;
 
-pub(crate) const START: Timestamp = Timestamp(1_767_225_600_000);
 const REGION: &str = "eu-central-1";
 
 pub(crate) fn account(endpoint: &str) -> Account {
@@ -68,21 +61,6 @@ pub(crate) async fn table(connection: &Connection) -> String {
         .global_secondary_indexes(index());
     hosted(create.send()).await.unwrap();
     name
-}
-
-/// A store in a new table.
-pub(crate) async fn store() -> (Hosted<DynamoStore>, Connection) {
-    let connection = connection();
-    let table = table(&connection).await;
-    let store = DynamoStore::new(connection.dynamodb(), table, Arc::new(ManualClock::new(START)));
-    (Hosted(store), connection)
-}
-
-/// Blobs in a new bucket.
-pub(crate) async fn blobs() -> (Hosted<S3Blobs>, Connection) {
-    let connection = connection();
-    let name = bucket(&connection).await;
-    (Hosted(S3Blobs::new(connection.s3(), name)), connection)
 }
 
 /// A new bucket, and its name.

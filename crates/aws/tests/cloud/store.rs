@@ -1,7 +1,9 @@
 //! The store's contract on DynamoDB, and what only DynamoDB can get wrong.
 
-use crate::hosted::{Hosted, hosted};
-use crate::stage::{self, START};
+use crate::adapters::{self, START};
+use crate::hosted::Hosted;
+use crate::hosting::hosted;
+use crate::stage;
 use aws::connection::Connection;
 use aws::dynamo::{DynamoStore, EXPIRY_S_ATTRIBUTE};
 use shared::domain::time::Timestamp;
@@ -15,7 +17,7 @@ use testkit::emulator;
 use testkit::http::{self, Response, Server};
 use testkit::memory::ManualClock;
 
-testkit::store_contract!(dynamo_store, stage::store().await);
+testkit::store_contract!(dynamo_store, adapters::store().await);
 
 fn put(sort: &str, condition: Condition, body: &str, expires_at: Option<Timestamp>) -> Write {
     let change = Change::Put { body: body.to_owned(), expires_at, index: None };
@@ -66,7 +68,7 @@ fn refusal(status: u16, code: &str, message: &str) -> Response {
 
 #[test]
 fn an_unconditional_put_of_an_expired_document_begins_anew() {
-    let (store, _connection) = block_on(stage::store());
+    let (store, _connection) = block_on(adapters::store());
     let long_ago = Some(Timestamp(1));
     for writes in [1, 2] {
         let commit = |condition, body: &str, expires_at| {
@@ -85,7 +87,7 @@ fn an_unconditional_put_of_an_expired_document_begins_anew() {
 
 #[test]
 fn what_the_table_removes_itself_is_never_needed_any_more() {
-    let (store, connection) = block_on(stage::store());
+    let (store, connection) = block_on(adapters::store());
     let ends = Timestamp(START.0 + 1);
     block_on(store.commit(vec![put("a", Condition::Absent, "x", Some(ends))])).unwrap();
     let table = store.0.table();
@@ -103,7 +105,7 @@ fn what_the_table_removes_itself_is_never_needed_any_more() {
 
 #[test]
 fn the_largest_commit_of_the_largest_documents_fits_and_is_read_page_by_page() {
-    let (store, connection) = block_on(stage::store());
+    let (store, connection) = block_on(adapters::store());
     let long = |n: usize| format!("{n:0>512}");
     let body = "x".repeat(DOCUMENT_LIMIT_BYTES);
     let write = |n: usize| Write {
@@ -127,7 +129,7 @@ fn the_largest_commit_of_the_largest_documents_fits_and_is_read_page_by_page() {
 
 #[test]
 fn one_write_is_one_plain_request_and_several_are_one_transaction() {
-    let (store, connection) = block_on(stage::store());
+    let (store, connection) = block_on(adapters::store());
     let before = connection.counts().total();
     block_on(store.commit(vec![put("a", Condition::Absent, "1", None)])).unwrap();
     block_on(store.commit(vec![put("a", Condition::Any, "2", None)])).unwrap();

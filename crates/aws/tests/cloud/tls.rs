@@ -1,7 +1,9 @@
 //! The configured HTTP client speaks TLS and believes only whom it should.
 
-use crate::hosted::{Hosted, hosted};
-use crate::stage::{self, START};
+use crate::adapters::START;
+use crate::hosted::Hosted;
+use crate::hosting::hosted;
+use crate::stage;
 use aws::connection::Connection;
 use aws::dynamo::DynamoStore;
 use rustls::pki_types::PrivateKeyDer;

@@ -19,6 +19,10 @@ const LAST_LOOK_MS: u64 = 500;
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
+/// Put into the extensions of a request by a host that gives up sooner: its own longest wait, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostPatience(pub u64);
+
 /// How long the caller would wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait(pub Option<u64>);
@@ -27,7 +31,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Wait {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(wanted(&parts.headers)))
+        let limit_s = parts.extensions.get().map_or(WAIT_LIMIT_S, |HostPatience(limit_s)| *limit_s);
+        Ok(Self(wanted(&parts.headers).map(|wanted_s| wanted_s.min(limit_s))))
     }
 }
 

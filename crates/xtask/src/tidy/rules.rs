@@ -58,7 +58,7 @@ pub(super) const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "function",
-        may_use: &["aws", "http-api"],
+        may_use: &["shared", "aws", "http-api", "notify"],
         tests_may_use: &["testkit"],
         never_below: &["rusqlite"],
     },

@@ -1,0 +1,117 @@
+//! Requests of the HTTP API, given to the same routers that every other host has.
+
+use crate::cloud::Cloud;
+use crate::path::mended;
+use crate::start::{Failed, Function};
+use async_trait::async_trait;
+use aws::limits::{HTTP_API_LIMIT_S, PAYLOAD_LIMIT_BYTES};
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use axum::Router;
+use axum::extract::ConnectInfo;
+use http_api::api::door::Api;
+use http_api::api::settings::ApiSettings;
+use http_api::api::wait::HostPatience;
+use lambda_http::request::LambdaRequest;
+use lambda_http::tower::ServiceExt as _;
+use lambda_http::{Adapter, Context, LambdaEvent, Request, Service as _};
+use serde_json::{Value, json};
+use shared::domain::audit::Actor;
+use shared::service::key::NewKey;
+use std::net::{IpAddr, SocketAddr};
+
+/// An answer has to be through before the HTTP API gives up: the longest wait for the end of a run, in seconds.
+const PATIENCE_S: u64 = HTTP_API_LIMIT_S - 10;
+/// Room for what stands around the body of an answer.
+const AROUND_BYTES: usize = 64 * 1024;
+/// What whoever may invoke the function by itself can ask for: `{"fleetest": "new-admin-key"}`.
+pub const ADMIN_KEY_COMMAND: &str = "new-admin-key";
+
+/// A router as a function.
+#[derive(Debug)]
+pub struct Door {
+    cloud: Cloud,
+    router: Router,
+    /// Whether it can be asked for the first key.
+    gives_keys: bool,
+}
+
+impl Door {
+    /// The public API.
+    #[must_use]
+    pub fn api(cloud: Cloud) -> Self {
+        let api = Api::with_settings(cloud.services.clone(), ApiSettings::default());
+        let router = http_api::api::router(api);
+        Self { cloud, router, gives_keys: true }
+    }
+
+    /// The runner link.
+    #[must_use]
+    pub fn link(cloud: Cloud) -> Self {
+        let router = http_api::link::router(cloud.services.clone());
+        Self { cloud, router, gives_keys: false }
+    }
+
+    async fn answer(&self, event: Value, context: Context) -> Result<Value, Failed> {
+        let mut request: ApiGatewayV2httpRequest = serde_json::from_value(event)?;
+        request.raw_path = request.raw_path.as_deref().map(mended);
+        let source = request.request_context.http.source_ip.as_deref();
+        let address = source.and_then(|text| text.parse::<IpAddr>().ok());
+        let router = self.router.clone().map_request(move |mut request: Request| {
+            request.extensions_mut().insert(HostPatience(PATIENCE_S));
+            if let Some(address) = address {
+                request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address, 0)));
+            }
+            request
+        });
+        let event = LambdaEvent::new(LambdaRequest::ApiGatewayV2(request), context);
+        // The routers are always ready; the adapter must not be there while the answer is waited for.
+        let answer = {
+            let mut adapter = Adapter::from(router);
+            adapter.call(event)
+        };
+        let Ok(answer) = answer.await;
+        let answer = serde_json::to_value(answer)?;
+        Ok(if size_bytes(&answer) > PAYLOAD_LIMIT_BYTES - AROUND_BYTES { too_large() } else { answer })
+    }
+
+    /// Makes a key for whoever sets the stack up.
+    async fn admin_key(&self) -> Result<Value, Failed> {
+        let (_key, text) = self.cloud.services.create_key(&Actor::system(), NewKey::admin()).await?;
+        Ok(json!({"url": self.cloud.config.fleet.link_url, "key": text.reveal()}))
+    }
+}
+
+/// Length of the body in the payload, where control characters and quotes take more.
+fn size_bytes(answer: &Value) -> usize {
+    answer.get("body").map_or(0, |body| body.to_string().len())
+}
+
+/// An answer that does not fit a payload: otherwise the platform would say only that something is wrong with us.
+fn too_large() -> Value {
+    let detail =
+        "the answer is larger than a function may give; ask for a part of it, with `Range` or with a `limit`";
+    let problem = json!({
+        "type": "https://fleetest.dev/problems/too_large",
+        "title": "Payload Too Large",
+        "status": 413,
+        "detail": detail,
+        "code": "too_large",
+    });
+    json!({
+        "statusCode": 413,
+        "headers": {"content-type": "application/problem+json"},
+        "body": problem.to_string(),
+        "isBase64Encoded": false,
+    })
+}
+
+#[async_trait]
+impl Function for Door {
+    async fn call(&self, event: Value, context: Context) -> Result<Value, Failed> {
+        match event.get("fleetest").and_then(Value::as_str) {
+            Some(ADMIN_KEY_COMMAND) if self.gives_keys => self.admin_key().await,
+            Some(other) => Err(Failed::Event(format!("there is no command `{other}`"))),
+            None => self.answer(event, context).await,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! From a process's beginning to its end: set up once, then one event after the other.
+
+use crate::cloud::{Cloud, OpenError};
+use crate::metrics;
+use async_trait::async_trait;
+use lambda_runtime::tracing::{Instrument as _, error, info_span, warn};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn, tracing};
+use serde_json::Value;
+use shared::ports::PortError;
+use shared::service::ServiceError;
+use std::error::Error;
+use std::sync::Arc;
+
+/// What a function does with an event.
+#[async_trait]
+pub trait Function: Send + Sync {
+    /// Handles one event; the answer is what the platform expects of this kind of function.
+    async fn call(&self, event: Value, context: Context) -> Result<Value, Failed>;
+}
+
+/// Why an event could not be handled. The platform tries again, then keeps the event with this as the reason.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// It is not one that this function understands.
+    #[error("the event is not understood: {0}")]
+    Event(String),
+    /// A use-case failed.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The outside failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The time was not enough for everything.
+    #[error("stopped before the time of the function was over; the next event goes on")]
+    Late,
+}
+
+impl Failed {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Event(_) => "Event",
+            Self::Service(_) => "Service",
+            Self::Port(_) => "Port",
+            Self::Late => "Late",
+        }
+    }
+}
+
+impl From<serde_json::Error> for Failed {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Event(error.to_string())
+    }
+}
+
+impl From<Failed> for Diagnostic {
+    fn from(failed: Failed) -> Self {
+        Self { error_type: failed.name().to_owned(), error_message: failed.to_string() }
+    }
+}
+
+/// Runs a function until the platform ends its process.
+///
+/// # Errors
+/// It cannot begin; the reason is in the log, too.
+pub async fn run<F: Function>(
+    name: &'static str,
+    begin: impl AsyncFnOnce() -> Result<(Cloud, F), OpenError>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    tracing::init_default_subscriber();
+    let (cloud, function) =
+        begin().await.inspect_err(|error| error!(function = name, %error, "cannot begin"))?;
+    let one = Arc::new((cloud, function));
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+        let one = Arc::clone(&one);
+        let span = info_span!("event", function = name, request_id = %event.context.request_id);
+        async move { handle(name, &one.0, &one.1, event).await }.instrument(span)
+    }))
+    .await
+}
+
+async fn handle<F: Function>(
+    name: &str,
+    cloud: &Cloud,
+    function: &F,
+    event: LambdaEvent<Value>,
+) -> Result<Value, Failed> {
+    let before = cloud.connection.counts().so_far();
+    let answer = function.call(event.payload, event.context).await;
+    // The process is frozen as soon as it has answered, so what it still has to say is said now.
+    if let Err(error) = cloud.bus.flush(&cloud.services).await {
+        warn!(%error, "the ends of runs were not told to the event bus");
+    }
+    metrics::print(
+        name,
+        &before,
+        &cloud.connection.counts().so_far(),
+        answer.is_ok(),
+        cloud.services.clock.now(),
+    );
+    answer.inspect_err(|error| error!(%error, "the event failed"))
+}

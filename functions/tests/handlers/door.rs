@@ -1,0 +1,102 @@
+//! What an HTTP API does to requests and answers.
+
+use crate::cloud::{calm, cloud, key, received, sample};
+use aws::sqs::message::Body;
+use functions::cloud::Cloud;
+use functions::door::Door;
+use functions::start::{Failed, Function as _};
+use serde_json::{Value, json};
+use shared::ports::Topic;
+
+struct Caller {
+    door: Door,
+    key: String,
+}
+
+impl Caller {
+    async fn of(cloud: &Cloud) -> Self {
+        Self { door: Door::api(cloud.clone()), key: key(cloud).await }
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+        header: Option<(&str, &str)>,
+    ) -> Value {
+        let mut event = sample("api/create-run");
+        event["rawPath"] = path.into();
+        event["requestContext"]["http"]["method"] = method.into();
+        event["headers"]["authorization"] = format!("Bearer {}", self.key).into();
+        event["body"] = body.map_or(Value::Null, |body| body.to_string().into());
+        if let Some((name, value)) = header {
+            event["headers"][name] = value.into();
+        }
+        self.door.call(event, calm()).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_first_key_is_given_to_whoever_may_invoke_the_function() {
+    let cloud = cloud().await;
+    let mut caller = Caller::of(&cloud).await;
+    let asked = json!({"fleetest": "new-admin-key"});
+    let given = caller.door.call(asked.clone(), calm()).await.unwrap();
+    assert_eq!(given["url"], cloud.config.fleet.link_url);
+    caller.key = given["key"].as_str().unwrap().to_owned();
+    let answer = caller.send("GET", "/v1/projects", None, None).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    let other = caller.door.call(json!({"fleetest": "anything"}), calm()).await;
+    assert!(matches!(other, Err(Failed::Event(_))), "{other:?}");
+    let link = Door::link(cloud).call(asked, calm()).await;
+    assert!(matches!(link, Err(Failed::Event(_))), "{link:?}");
+}
+
+#[tokio::test]
+async fn a_subject_that_was_decoded_on_the_way_is_found() {
+    let cloud = cloud().await;
+    let caller = Caller::of(&cloud).await;
+    let path = "/v1/projects/click/members/oidc:https://issuer.example.org#user 1";
+    let put = caller.send("PUT", path, Some(json!({"role": "viewer"})), None).await;
+    assert!(matches!(put["statusCode"].as_u64(), Some(200 | 201 | 204)), "{put}");
+    let listed = caller.send("GET", "/v1/projects/click/members", None, None).await;
+    assert!(listed["body"].as_str().unwrap().contains("oidc:https://issuer.example.org#user 1"), "{listed}");
+}
+
+#[tokio::test]
+async fn a_request_is_counted_for_whom_it_comes_from() {
+    let cloud = cloud().await;
+    let caller = Caller::of(&cloud).await;
+    let made = caller.send("POST", "/v1/projects", Some(json!({"id": "new"})), None).await;
+    assert_eq!(made["statusCode"], 201, "{made}");
+    let audit = caller.send("GET", "/v1/projects/new/audit", None, None).await;
+    assert!(audit["body"].as_str().unwrap().contains("203.0.113."), "{audit}");
+}
+
+/// Handles every wake, for ever.
+async fn drive(cloud: &Cloud) {
+    loop {
+        for topic in [Topic::Plan, Topic::Launch, Topic::Aggregate] {
+            for message in received(cloud, topic).await {
+                let Body::Wake { wake, .. } = Body::decode(&message.text).unwrap() else {
+                    panic!("{message:?}")
+                };
+                cloud.services.handle(wake).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_longer_than_the_gateway_does() {
+    let cloud = cloud().await;
+    let caller = Caller::of(&cloud).await;
+    let (path, order) = ("/v1/projects/click/runs", json!({"ref": "main"}));
+    let made = tokio::select! {
+        made = caller.send("POST", path, Some(order), Some(("prefer", "wait=60"))) => made,
+        () = drive(&cloud) => panic!("it never ends"),
+    };
+    assert_eq!(made["headers"]["preference-applied"], "wait=20", "{made}");
+    assert!(made["body"].as_str().unwrap().contains("\"finished\""), "{made}");
+}
