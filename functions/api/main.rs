@@ -1,15 +1,10 @@
 //! The public API behind the HTTP API.
 
-use functions::cloud::{Cloud, OpenError, Tokens};
+use functions::cloud::Tokens;
 use functions::door::Door;
 use functions::start;
 use std::error::Error;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    start::run("api", async || -> Result<_, OpenError> {
-        let cloud = Cloud::from_environment(Tokens::Used).await?;
-        Ok((cloud.clone(), Door::api(cloud)))
-    })
-    .await
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    start::run("api", Tokens::Used, |cloud| Ok(Box::new(Door::api(cloud))))
 }

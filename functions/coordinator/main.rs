@@ -1,15 +1,10 @@
 //! The runner link behind the HTTP API.
 
-use functions::cloud::{Cloud, OpenError, Tokens};
+use functions::cloud::Tokens;
 use functions::door::Door;
 use functions::start;
 use std::error::Error;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    start::run("coordinator", async || -> Result<_, OpenError> {
-        let cloud = Cloud::from_environment(Tokens::Used).await?;
-        Ok((cloud.clone(), Door::link(cloud)))
-    })
-    .await
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    start::run("coordinator", Tokens::Used, |cloud| Ok(Box::new(Door::link(cloud))))
 }

@@ -89,7 +89,7 @@ fn size_bytes(answer: &Value) -> usize {
 /// An answer that does not fit a payload: otherwise the platform would say only that something is wrong with us.
 fn too_large() -> Value {
     let detail =
-        "the answer is larger than a function may give; ask for a part of it, with `Range` or with a `limit`";
+        "the answer is larger than a function may give; where there is a `limit`, ask for less at a time";
     let problem = json!({
         "type": "https://fleetest.dev/problems/too_large",
         "title": "Payload Too Large",

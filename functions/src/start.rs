@@ -1,6 +1,6 @@
 //! From a process's beginning to its end: set up once, then one event after the other.
 
-use crate::cloud::{Cloud, OpenError};
+use crate::cloud::{Cloud, OpenError, Tokens};
 use crate::metrics;
 use async_trait::async_trait;
 use lambda_runtime::tracing::{Instrument as _, error, info_span, warn};
@@ -58,30 +58,40 @@ impl From<Failed> for Diagnostic {
     }
 }
 
+/// Makes a function out of its cloud.
+pub type Make = fn(Cloud) -> Result<Box<dyn Function>, OpenError>;
+
 /// Runs a function until the platform ends its process.
+///
+/// Nothing here is generic, so that all of it is compiled with this library and not once more with each function.
 ///
 /// # Errors
 /// It cannot begin; the reason is in the log, too.
-pub async fn run<F: Function>(
-    name: &'static str,
-    begin: impl AsyncFnOnce() -> Result<(Cloud, F), OpenError>,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub fn run(name: &'static str, tokens: Tokens, make: Make) -> Result<(), Box<dyn Error + Send + Sync>> {
     tracing::init_default_subscriber();
-    let (cloud, function) =
-        begin().await.inspect_err(|error| error!(function = name, %error, "cannot begin"))?;
-    let one = Arc::new((cloud, function));
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
-        let one = Arc::clone(&one);
-        let span = info_span!("event", function = name, request_id = %event.context.request_id);
-        async move { handle(name, &one.0, &one.1, event).await }.instrument(span)
-    }))
-    .await
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let begun = begin(tokens, make).await;
+        let one = begun.inspect_err(|error| error!(function = name, %error, "cannot begin"))?;
+        let one = Arc::new(one);
+        lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+            let one = Arc::clone(&one);
+            let span = info_span!("event", function = name, request_id = %event.context.request_id);
+            async move { handle(name, &one.0, one.1.as_ref(), event).await }.instrument(span)
+        }))
+        .await
+    })
 }
 
-async fn handle<F: Function>(
+async fn begin(tokens: Tokens, make: Make) -> Result<(Cloud, Box<dyn Function>), OpenError> {
+    let cloud = Cloud::from_environment(tokens).await?;
+    Ok((cloud.clone(), make(cloud)?))
+}
+
+async fn handle(
     name: &str,
     cloud: &Cloud,
-    function: &F,
+    function: &dyn Function,
     event: LambdaEvent<Value>,
 ) -> Result<Value, Failed> {
     let before = cloud.connection.counts().so_far();

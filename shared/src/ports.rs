@@ -221,6 +221,20 @@ pub trait Blobs: Debug + Send + Sync {
     async fn list(&self, prefix: &str) -> PortResult<Vec<String>>;
     /// Removes a blob; removing what is not there is no error.
     async fn delete(&self, key: &str) -> PortResult<()>;
+    /// An address from which anyone may fetch the blob for a while, without a credential; `None` where there are no such
+    /// addresses, and the blob has to be handed out.
+    async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>>;
+}
+
+/// What is given with a blob that is fetched by its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkTerms {
+    /// Name under which it is to be saved: letters, digits, `.`, `_` and `-`.
+    pub file_name: String,
+    /// Media type.
+    pub media_type: String,
+    /// How long the address is good for, in seconds.
+    pub expires_in_s: u64,
 }
 
 /// What a wake asks to be looked at. A wake carries no facts: the receiver reads the truth.

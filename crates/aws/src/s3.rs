@@ -18,7 +18,7 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use shared::ports::limits::{check_blob_key, check_blob_prefix};
-use shared::ports::{Blobs, PortError, PortResult};
+use shared::ports::{Blobs, LinkTerms, PortError, PortResult};
 use std::error::Error;
 
 pub use presign::{Presigned, UploadTerms};
@@ -191,5 +191,9 @@ impl Blobs for S3Blobs {
         check_blob_key(key)?;
         let sent = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         sent.map(drop).map_err(|error| self.read_failed(key, &error))
+    }
+
+    async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>> {
+        Ok(Some(self.presign_fetch(key, terms.expires_in_s, Some(terms)).await?.url))
     }
 }

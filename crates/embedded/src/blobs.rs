@@ -8,7 +8,7 @@ use crate::files::{FileBlobs, Piece};
 use crate::sqlite::SqliteStore;
 use async_trait::async_trait;
 use shared::ports::limits::{check_blob_key, check_blob_prefix};
-use shared::ports::{Blobs, PortError, PortResult};
+use shared::ports::{Blobs, LinkTerms, PortError, PortResult};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -61,6 +61,10 @@ impl Blobs for LocalBlobs {
         }
         self.rows.put_blob(key, bytes, false).await?;
         if self.files.holds(key)? { self.files.delete(key).await } else { Ok(()) }
+    }
+
+    async fn link(&self, _key: &str, _terms: &LinkTerms) -> PortResult<Option<String>> {
+        Ok(None)
     }
 
     async fn put_absent(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {

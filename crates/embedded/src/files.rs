@@ -9,7 +9,7 @@
 use crate::lane::Lane;
 use async_trait::async_trait;
 use shared::ports::limits::{check_blob_key, check_blob_prefix};
-use shared::ports::{Blobs, PortError, PortResult};
+use shared::ports::{Blobs, LinkTerms, PortError, PortResult};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -147,6 +147,10 @@ impl Blobs for FileBlobs {
     async fn delete(&self, key: &str) -> PortResult<()> {
         let path = self.path(key)?;
         self.work(key, move || ignore_absent(fs::remove_file(&path))).await
+    }
+
+    async fn link(&self, _key: &str, _terms: &LinkTerms) -> PortResult<Option<String>> {
+        Ok(None)
     }
 }
 

@@ -4,9 +4,11 @@
 
 use crate::{launch, place, say, toolbox};
 use anyhow::{Context as _, Result, bail};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,14 +51,24 @@ pub(crate) fn command() -> Result<()> {
 /// Installs it if need be, and starts it on a free port.
 pub(crate) fn start() -> Result<Emulator> {
     let python = toolbox::emulator_python()?;
+    start_with(&python, &place::root().join("tests/src/emulator.py"), &[], "emulator.log")
+}
+
+/// Starts it by a script of its own, which is given the port and then these arguments.
+pub(crate) fn start_with(
+    python: &Path,
+    script: &Path,
+    arguments: &[OsString],
+    log: &str,
+) -> Result<Emulator> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
     let port = listener.local_addr().context("no free port on loopback")?.port();
     drop(listener);
-    let log = place::target().join("emulator.log");
+    let log = place::target().join(log);
     let output = File::create(&log).with_context(|| format!("could not create `{}`", log.display()))?;
     let second = output.try_clone().context("could not open the log twice")?;
     let mut command = Command::new(python);
-    command.arg(place::root().join("tests/src/emulator.py")).arg(port.to_string());
+    command.arg(script).arg(port.to_string()).args(arguments);
     command.stdin(Stdio::piped()).stdout(output).stderr(second);
     let child = command.spawn().with_context(|| format!("could not start `{}`", launch::line(&command)))?;
     let mut emulator = Emulator { child, endpoint: format!("http://127.0.0.1:{port}") };

@@ -1,10 +1,11 @@
-//! Automation of this repository: `cargo xtask tidy | ci | emulator | infra | fuzz-api | conformance | bench`.
+//! Automation of this repository: `cargo xtask tidy | ci | emulator | cloud | infra | fuzz-api | conformance | bench`.
 //!
 //! Everything that a person or a pipeline does to the repository is a subcommand here, so that no rule lives
 //! in a shell script. This crate holds no product code and nothing depends on it.
 
 mod bench;
 mod ci;
+mod cloud;
 mod compare;
 mod conformance;
 mod emulator;
@@ -53,6 +54,11 @@ enum Task {
     },
     /// Install the AWS emulator under `target/`, for tests that are run by hand.
     Emulator,
+    /// Build the functions, deploy the stack into an AWS emulator, and play the scenarios of `tests/cloud` in it.
+    Cloud {
+        /// Only scenarios whose names hold one of these.
+        only: Vec<String>,
+    },
     /// Check the account's foundation with Terraform, as far as this machine can.
     Infra,
     /// Run published test suites with their own framework and with `fleetest`, and compare case by case.
@@ -109,6 +115,12 @@ enum Measure {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
+    /// Starts and sizes of the Lambda functions, beside the least that a function can be.
+    Cold {
+        /// Rounds; the median is reported.
+        #[arg(long, default_value_t = 21)]
+        rounds: usize,
+    },
     /// Makespan beside its lower bound on recorded durations, replayed; runs nothing.
     Split,
 }
@@ -119,6 +131,7 @@ fn main() -> ExitCode {
         Task::Ci { fast } => ci::command(fast),
         Task::FuzzApi { examples, seed } => fuzz_api::command(examples, seed),
         Task::Emulator => emulator::command(),
+        Task::Cloud { only } => cloud::command(&only),
         Task::Infra => infra::command(),
         Task::Conformance { only, binary, reference_only } => {
             conformance::command(&only, binary, reference_only)
@@ -130,6 +143,7 @@ fn main() -> ExitCode {
             bench::api::command(binary, &arguments, !no_page)
         }
         Task::Bench { what: Measure::Import { rounds } } => bench::import::command(rounds),
+        Task::Bench { what: Measure::Cold { rounds } } => bench::cold::command(rounds),
         Task::Bench { what: Measure::Split } => bench::split::command(),
     };
     match outcome {

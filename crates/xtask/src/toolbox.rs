@@ -11,6 +11,10 @@ use std::process::Command;
 const TEST_REQUIREMENTS: &[&str] = &["pytest==9.2.0", "pytest-xdist==3.8.0", "hypothesis==6.170.15"];
 /// The AWS emulator; its limits are told in `docs/gaps.md`.
 const EMULATOR_REQUIREMENTS: &[&str] = &["ministack==1.5.33"];
+/// The same with its translator of templates; its pins do not go together with those of SAM.
+const BOX_REQUIREMENTS: &[&str] = &["ministack[full]==1.5.33"];
+/// SAM, and what it builds functions with.
+const SAM_REQUIREMENTS: &[&str] = &["aws-sam-cli==1.170.0", "cargo-lambda==1.9.2"];
 /// The version of nextest that is installed where none is found.
 const NEXTEST_VERSION: &str = "0.9.143";
 
@@ -82,6 +86,20 @@ pub(crate) fn emulator_python() -> Result<PathBuf> {
     let venv = place::venv_aws();
     installed(&venv, EMULATOR_REQUIREMENTS, "ministack")?;
     Ok(place::python_of(&venv))
+}
+
+/// The Python interpreter of the emulator that takes whole stacks, installed if it is not there.
+pub(crate) fn box_python() -> Result<PathBuf> {
+    let venv = place::target().join("venv-box");
+    installed(&venv, BOX_REQUIREMENTS, "ministack, samtranslator")?;
+    Ok(place::python_of(&venv))
+}
+
+/// The folder of the programs `sam` and `cargo-lambda`, installed if they are not there.
+pub(crate) fn sam_programs() -> Result<PathBuf> {
+    let venv = place::target().join("venv-sam");
+    installed(&venv, SAM_REQUIREMENTS, "samcli")?;
+    Ok(venv.join("bin"))
 }
 
 /// Makes `venv` hold exactly these requirements; does nothing if it already does.

@@ -1,6 +1,6 @@
 //! What an HTTP API does to requests and answers.
 
-use crate::cloud::{calm, cloud, key, received, sample};
+use crate::cloud::{accept_sample_run, calm, cloud, key, received, sample};
 use aws::sqs::message::Body;
 use functions::cloud::Cloud;
 use functions::door::Door;
@@ -72,6 +72,25 @@ async fn a_request_is_counted_for_whom_it_comes_from() {
     assert_eq!(made["statusCode"], 201, "{made}");
     let audit = caller.send("GET", "/v1/projects/new/audit", None, None).await;
     assert!(audit["body"].as_str().unwrap().contains("203.0.113."), "{audit}");
+}
+
+#[tokio::test]
+async fn a_long_report_is_fetched_from_where_it_lies() {
+    let cloud = cloud().await;
+    let caller = Caller::of(&cloud).await;
+    let run = accept_sample_run(&cloud).await;
+    let report = "<testsuites>".repeat(200_000);
+    for (name, text) in [("junit.xml", report.as_str()), ("ctrf.json", "{}")] {
+        cloud.services.blobs.put(&format!("runs/{run}/{name}"), text.into()).await.unwrap();
+    }
+    let path = format!("/v1/runs/{run}/reports");
+    let short = caller.send("GET", &format!("{path}/ctrf.json"), None, None).await;
+    assert_eq!((&short["statusCode"], &short["body"]), (&json!(200), &json!("{}")), "{short}");
+    let long = caller.send("GET", &format!("{path}/junit.xml"), None, None).await;
+    assert_eq!(long["statusCode"], 307, "{long}");
+    let place = long["headers"]["location"].as_str().unwrap().to_owned();
+    let fetch = move || ureq::get(place).call().unwrap().body_mut().read_to_string().unwrap();
+    assert_eq!(tokio::task::spawn_blocking(fetch).await.unwrap(), report);
 }
 
 /// Handles every wake, for ever.

@@ -10,6 +10,7 @@
 
 mod batch;
 mod cloud;
+mod cost;
 mod door;
 #[path = "../../../crates/aws/tests/cloud/hosting.rs"]
 mod hosting;

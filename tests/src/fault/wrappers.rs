@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use shared::domain::id::ShardAttempt;
 use shared::domain::time::Timestamp;
 use shared::ports::{
-    Blobs, Document, Key, LaunchOrder, Launcher, Page, PortResult, Queue, RunnerState, Store, Wake, Write,
+    Blobs, Document, Key, LaunchOrder, Launcher, LinkTerms, Page, PortResult, Queue, RunnerState, Store,
+    Wake, Write,
 };
 use std::sync::Arc;
 
@@ -98,6 +99,10 @@ impl Blobs for FaultyBlobs {
 
     async fn delete(&self, key: &str) -> PortResult<()> {
         self.faults.around("blobs", "delete", key.to_owned(), self.inner.delete(key)).await
+    }
+
+    async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>> {
+        self.faults.around("blobs", "link", key.to_owned(), self.inner.link(key, terms)).await
     }
 }
 

@@ -3,7 +3,7 @@
 use super::lock;
 use async_trait::async_trait;
 use shared::ports::limits::{check_blob_key, check_blob_prefix};
-use shared::ports::{Blobs, PortError, PortResult};
+use shared::ports::{Blobs, LinkTerms, PortError, PortResult};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Mutex;
@@ -68,5 +68,9 @@ impl Blobs for MemoryBlobs {
         check_blob_key(key)?;
         lock(&self.0).remove(key);
         Ok(())
+    }
+
+    async fn link(&self, _key: &str, _terms: &LinkTerms) -> PortResult<Option<String>> {
+        Ok(None)
     }
 }

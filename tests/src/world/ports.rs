@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use shared::domain::id::{RunId, ShardAttempt};
 use shared::domain::time::Timestamp;
 use shared::ports::{
-    Blobs, Document, Key, LaunchOrder, Launcher, Notice, Observer, Page, PortResult, Queue, RunnerState,
-    Store, Wake, Write,
+    Blobs, Document, Key, LaunchOrder, Launcher, LinkTerms, Notice, Observer, Page, PortResult, Queue,
+    RunnerState, Store, Wake, Write,
 };
 use shared::service::Services;
 use std::collections::BTreeMap;
@@ -142,6 +142,11 @@ impl Blobs for Turning<dyn Blobs> {
     async fn delete(&self, key: &str) -> PortResult<()> {
         self.hub.pace().await;
         self.inner.delete(key).await
+    }
+
+    async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>> {
+        self.hub.pace().await;
+        self.inner.link(key, terms).await
     }
 }
 

@@ -11,7 +11,7 @@ use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use shared::ports::limits::check_blob_key;
-use shared::ports::{PortError, PortResult};
+use shared::ports::{LinkTerms, PortError, PortResult};
 use std::time::Duration;
 
 /// What exactly may be uploaded.
@@ -84,14 +84,27 @@ impl S3Blobs {
         signed.map(|request| taken(&request)).map_err(|error| self.failed(key, Failure::of(&error)))
     }
 
-    /// A request that gets the blob.
+    /// A request that gets the blob; with `terms`, as a file of that name and type.
     ///
     /// # Errors
     /// `Denied` for a bad key or a period that is too long.
-    pub async fn presign_fetch(&self, key: &str, expires_in_s: u64) -> PortResult<Presigned> {
+    pub async fn presign_fetch(
+        &self,
+        key: &str,
+        expires_in_s: u64,
+        terms: Option<&LinkTerms>,
+    ) -> PortResult<Presigned> {
         check_blob_key(key)?;
         let period = period(key, expires_in_s)?;
-        let signed = self.client.get_object().bucket(&self.bucket).key(key).presigned(period).await;
+        let kept = terms.map(|terms| format!("attachment; filename=\"{}\"", terms.file_name));
+        let get = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_response_content_disposition(kept)
+            .set_response_content_type(terms.map(|terms| terms.media_type.clone()));
+        let signed = get.presigned(period).await;
         signed.map(|request| taken(&request)).map_err(|error| self.failed(key, Failure::of(&error)))
     }
 }

@@ -162,7 +162,7 @@ fn what_is_uploaded_with_a_url_is_what_was_agreed_on() {
     let sign = |key: &str, terms: &UploadTerms| block_on(hosted(blobs.presign_put(key, terms))).unwrap();
 
     assert_eq!(send(&sign("a", &terms("agreed")), "agreed").status, 200);
-    let fetch = block_on(hosted(blobs.presign_fetch("a", MINUTE_S))).unwrap();
+    let fetch = block_on(hosted(blobs.presign_fetch("a", MINUTE_S, None))).unwrap();
     assert_eq!(send(&fetch, "").body, b"agreed");
 
     let signed = sign("b", &terms("agreed"));

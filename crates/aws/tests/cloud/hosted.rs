@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use shared::domain::id::ShardAttempt;
 use shared::domain::time::Timestamp;
 use shared::ports::{
-    Blobs, Document, Key, LaunchOrder, Launcher, Page, PortResult, RunnerState, Store, Write,
+    Blobs, Document, Key, LaunchOrder, Launcher, LinkTerms, Page, PortResult, RunnerState, Store, Write,
 };
 
 /// An adapter, every call of which is hosted.
@@ -62,6 +62,10 @@ impl<P: Blobs> Blobs for Hosted<P> {
 
     async fn delete(&self, key: &str) -> PortResult<()> {
         hosted(self.0.delete(key)).await
+    }
+
+    async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>> {
+        hosted(self.0.link(key, terms)).await
     }
 }
 

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use shared::domain::time::Timestamp;
-use shared::ports::{Blobs, Document, Key, Page, PortError, PortResult, Store, Write};
+use shared::ports::{Blobs, Document, Key, LinkTerms, Page, PortError, PortResult, Store, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
@@ -103,5 +103,9 @@ impl<T: Blobs> Blobs for Watched<T> {
 
     async fn delete(&self, key: &str) -> PortResult<()> {
         self.alarm.heed(self.inner.delete(key).await)
+    }
+
+    async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>> {
+        self.alarm.heed(self.inner.link(key, terms).await)
     }
 }

@@ -240,9 +240,24 @@ impl Client {
     /// Not answered, or refused.
     pub fn stream(&self, route: &Route) -> Result<(HeaderMap, BodyReader<'static>), ClientError> {
         let address = self.address(route);
-        let response = self.repeat(&Call::new(&Method::GET, &address))?;
+        let response = match self.repeat(&Call::new(&Method::GET, &address)) {
+            // What is long may lie elsewhere. The key does not go there.
+            Err(ClientError::Refused(refusal)) => match self.elsewhere(&refusal) {
+                Some(place) => self.repeat(&Call { ours: false, ..Call::new(&Method::GET, place) })?,
+                None => return Err(ClientError::Refused(refusal)),
+            },
+            answered => answered?,
+        };
         let (parts, body) = response.into_parts();
         Ok((parts.headers, body.into_reader()))
+    }
+
+    /// Where a server says that something lies; never in the clear if the server itself is not.
+    fn elsewhere<'a>(&self, refusal: &'a Refusal) -> Option<&'a str> {
+        let place = refusal.elsewhere.as_deref()?;
+        let address = checked_base(place.split('?').next().unwrap_or_default()).ok()?;
+        let safe = address.starts_with("https:") || !self.base.starts_with("https:");
+        safe.then_some(place)
     }
 
     fn address(&self, route: &Route) -> String {

@@ -27,6 +27,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 "send the body as `Content-Type: application/json`",
             ));
         }
+        if request.headers().contains_key(header::CONTENT_ENCODING) {
+            return Err(encoded("send the body uncompressed: `Content-Encoding` is not understood"));
+        }
         // What says itself that it is too large need not come.
         if usize::try_from(request.body().size_hint().lower()).map_or(true, |bytes| bytes > BODY_LIMIT_BYTES)
         {
@@ -36,6 +39,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| too_large(&rejection))?;
         parse(&bytes).map(Self)
     }
+}
+
+/// The problem of a body that is packed.
+pub(super) fn encoded(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
 }
 
 pub(super) fn is_json(kind: &str) -> bool {

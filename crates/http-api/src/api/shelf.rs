@@ -4,7 +4,7 @@
 //! bytes kept are bounded. A blob that is missing is not remembered: it may come.
 
 use async_trait::async_trait;
-use shared::ports::{Blobs, PortResult};
+use shared::ports::{Blobs, LinkTerms, PortResult};
 use shared::service::Services;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -111,6 +111,10 @@ impl Blobs for Shelf {
 
     async fn delete(&self, key: &str) -> PortResult<()> {
         self.blobs.delete(key).await
+    }
+
+    async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>> {
+        self.blobs.link(key, terms).await
     }
 }
 

@@ -4,13 +4,15 @@ use super::{REPORTS, report_key};
 use crate::domain::id::RunId;
 use crate::domain::origin::Trigger;
 use crate::domain::run::{Run, RunStatus};
-use crate::ports::PortError;
+use crate::ports::{LinkTerms, PortError};
 use crate::service::repository::load_run;
 use crate::service::{ServiceError, ServiceResult, Services};
 use serde::{Deserialize, Serialize};
 
 /// Report bytes in memory at a time.
 const PIECE_BYTES: u64 = 1024 * 1024;
+/// How long the address of a report is good for, in seconds.
+const LINK_S: u64 = 300;
 
 /// A report of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +80,29 @@ impl Services {
             self.render_late(&run).await?;
         }
         Ok(self.blobs.fetch(&key, piece).await?)
+    }
+
+    /// Where a report that is longer than its first piece lies for whoever is given the address, if it is to be fetched
+    /// from there.
+    ///
+    /// # Errors
+    /// Port errors.
+    pub async fn report_link(
+        &self,
+        run: RunId,
+        name: &str,
+        media_type: &str,
+        first: &[u8],
+    ) -> ServiceResult<Option<String>> {
+        if (first.len() as u64) < PIECE_BYTES {
+            return Ok(None);
+        }
+        let terms = LinkTerms {
+            file_name: format!("{run}-{name}"),
+            media_type: media_type.to_owned(),
+            expires_in_s: LINK_S,
+        };
+        Ok(self.blobs.link(&report_key(run, name), &terms).await?)
     }
 
     /// The run, if its reports are not rendered before someone asks for one.

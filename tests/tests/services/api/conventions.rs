@@ -166,6 +166,17 @@ fn bodies_have_limits() {
 }
 
 #[test]
+fn packed_bodies_are_refused_as_such() {
+    let front = Front::with_project("web");
+    for packing in ["gzip", "br", "identity"] {
+        let request = Request::post(RUNS).header("authorization", format!("Bearer {}", front.admin));
+        let request = request.header("content-type", "application/json").header("content-encoding", packing);
+        let answer = front.send(request.body(Body::from(json!({ "ref": "main" }).to_string())).unwrap());
+        assert_eq!(answer.problem(), (415, "unsupported_media_type"), "{packing}");
+    }
+}
+
+#[test]
 fn an_array_is_no_object() {
     let front = Front::with_project("web");
     let rule = json!({ "name": "a", "on": ["finished"], "channel": ["slack", "https://example.org/hook"] });

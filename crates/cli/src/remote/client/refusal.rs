@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
-use ureq::http::{Method, Response, header};
+use ureq::http::{Method, Response, StatusCode, header};
 
 /// What a server says that does not know the path at all.
 const NO_ROUTE: &str = "there is no such route";
@@ -80,6 +80,8 @@ pub struct Refusal {
     pub errors: Vec<FieldError>,
     /// When it is worth trying again.
     pub retry_after: Option<Duration>,
+    /// Where else the same may be had.
+    pub(super) elsewhere: Option<String>,
     call: String,
     request_id: Option<String>,
 }
@@ -102,6 +104,8 @@ impl Refusal {
         let text = |name: header::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let retry_after =
             text(header::RETRY_AFTER).and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+        let elsewhere = text(header::LOCATION).filter(|_| parts.status == StatusCode::TEMPORARY_REDIRECT);
+        let elsewhere = elsewhere.map(str::to_owned);
         let location = text(header::LOCATION).map(clean);
         let bytes = body.with_config().limit(BODY_LIMIT_BYTES).read_to_vec().unwrap_or_default();
         let document: Document = serde_json::from_slice(&bytes).unwrap_or_default();
@@ -120,6 +124,7 @@ impl Refusal {
             detail,
             errors: document.errors,
             retry_after,
+            elsewhere,
             call: format!("{method} {shown}"),
             request_id: document.request_id.map(|id| clean(&id)),
         }

@@ -1,7 +1,7 @@
 //! `/v1/projects/{project}/imports`: results of any CI, as the raw body of a request.
 
 use crate::api::door::{Api, Authorized, CanImport, OneProject};
-use crate::api::extract::Asked;
+use crate::api::extract::{Asked, encoded};
 use crate::api::problem::Problem;
 use crate::api::wire::{ImportShown, ProblemBody};
 use axum::Json;
@@ -119,8 +119,7 @@ fn acceptable(headers: &HeaderMap, limit_bytes: u64) -> Result<(), Problem> {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
     }
     if headers.contains_key(header::CONTENT_ENCODING) {
-        let detail = "send the report uncompressed: `Content-Encoding` is not understood";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+        return Err(encoded("send the report uncompressed: `Content-Encoding` is not understood"));
     }
     match text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()) {
         Some(length) if length > limit_bytes => Err(too_large(limit_bytes)),

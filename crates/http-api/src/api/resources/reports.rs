@@ -6,7 +6,7 @@ use crate::api::wire::{Page, ProblemBody, ReportShown, media_type};
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::stream::{self, TryStreamExt as _};
 use shared::domain::id::RunId;
 use shared::service::{ServiceError, Services};
@@ -33,10 +33,14 @@ async fn list(door: Authorized<OneRun, CanRead>) -> Result<Json<Page<ReportShown
     params(("run" = String, Path), ("name" = String, Path)),
     responses((status = 200, content(
         (serde_json::Value = "application/json"), (String = "application/xml"), (String = "text/html"))),
+        (status = 307, description = "It is long and lies elsewhere: fetch it there within five minutes, without the key"),
         (status = "4XX", body = ProblemBody)))]
 async fn show(door: Authorized<OneRun, CanRead>) -> Result<Response, Problem> {
     let (run, name) = (door.resource.0.value.id, door.path.read::<String>("name")?);
     let first = door.services().report_piece(run, &name, 0).await?;
+    if let Some(place) = door.services().report_link(run, &name, media_type(&name), &first).await? {
+        return Ok(Redirect::temporary(&place).into_response());
+    }
     let rest = pieces(Arc::clone(door.services()), run, name.clone(), first.len() as u64);
     let first = stream::once(async move { Ok(Bytes::from(first)) });
     let body = Body::from_stream(stream::StreamExt::chain(first, rest));

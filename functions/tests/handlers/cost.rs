@@ -1,0 +1,189 @@
+//! What a run costs in requests to AWS: counted by the adapters, from the order to the verdict.
+//!
+//! The runners are scripted and go through the functions. Receiving and deleting messages is the platform's part, and
+//! waiting for a run (heartbeats, sweeps, people who look) depends on how long it takes; neither is counted.
+
+use crate::cloud::{calm, cloud, received, sample};
+use aws::config::Config;
+use aws::sqs::message::Body;
+use aws_sdk_ecs::types::ContainerDefinition;
+use functions::cloud::{Cloud, Tokens};
+use functions::door::Door;
+use functions::start::Function as _;
+use serde_json::{Value, json};
+use shared::domain::id::{JobNo, ProjectId, RunId, ShardAttempt};
+use shared::domain::spec::{Framework, RunSpec, Shards, Source, SuiteSpec};
+use shared::domain::verdict::Verdict;
+use shared::ports::Topic;
+use testkit::emulator;
+
+const CASES_PER_UNIT: usize = 20;
+/// What a run may cost, each of its shards, and each batch. The last two are to become 4 and 3.
+const PER_RUN: u64 = 60;
+const PER_SHARD: u64 = 35;
+const PER_BATCH: u64 = 8;
+
+fn spec(shards: u32) -> RunSpec {
+    let suite = SuiteSpec { shards: Shards::Fixed(shards), ..SuiteSpec::new("unit", Framework::Command) };
+    RunSpec {
+        project: ProjectId("click".to_owned()),
+        source: Source::Git { url: "https://github.com/acme/click.git".to_owned(), commit: "a".repeat(40) },
+        commit: Some("a".repeat(40)),
+        branch: Some("main".to_owned()),
+        suites: vec![suite],
+        fail_fast: None,
+        filter: None,
+        chosen: Vec::new(),
+        timeout_ms: 3_600_000,
+    }
+}
+
+/// A cloud in whose cluster tasks can be started.
+async fn cloud_with_fleet() -> Cloud {
+    let cloud = cloud().await;
+    let ecs = cloud.connection.ecs();
+    let name = emulator::unique("cost");
+    ecs.create_cluster().cluster_name(&name).send().await.unwrap();
+    let container = ContainerDefinition::builder().name("runner").image("runner").build();
+    ecs.register_task_definition().family(&name).container_definitions(container).send().await.unwrap();
+    let mut config: Config = cloud.config;
+    config.fleet.cluster.clone_from(&name);
+    config.fleet.task_definition = name;
+    Cloud::open(config, Tokens::Used).await.unwrap()
+}
+
+/// A runner that does as it is told.
+struct Runner {
+    door: Door,
+    session: String,
+    finished: Value,
+    asked: u32,
+}
+
+impl Runner {
+    async fn enter(cloud: &Cloud, shard: ShardAttempt, units: usize) -> Self {
+        let mut runner =
+            Self { door: Door::link(cloud.clone()), session: String::new(), finished: Value::Null, asked: 0 };
+        let bootstrap = cloud.services.settings.token_key.bootstrap(shard);
+        let body = json!({"link_version": 1, "bootstrap_token": bootstrap, "boot_nonce": format!("nonce{:08}", shard.shard), "slots": 1});
+        let session = runner.call("POST", "session", &body).await;
+        runner.session = session["session_token"].as_str().unwrap().to_owned();
+        let units: Vec<Value> = (0..units).map(|unit| json!({"key": format!("test_{unit}.py")})).collect();
+        runner.call("PUT", "manifest", &json!({"units": units, "setup_ms": 1})).await;
+        runner
+    }
+
+    async fn call(&self, method: &str, name: &str, body: &Value) -> Value {
+        let mut event = sample("coordinator/heartbeat");
+        event["rawPath"] = format!("/runner/v1/{name}").into();
+        event["requestContext"]["http"]["method"] = method.into();
+        event["headers"]["authorization"] = format!("Bearer {}", self.session).into();
+        event["body"] = body.to_string().into();
+        let answer = self.door.call(event, calm()).await.unwrap();
+        assert_eq!(answer["statusCode"], 200, "{name}: {answer}");
+        serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
+    }
+
+    /// Asks for a batch and runs it; whether there was one, and whether there may be another.
+    async fn work(&mut self) -> (bool, bool) {
+        self.asked += 1;
+        let ask = json!({"request_id": self.asked.to_string(), "slot": 1, "finished": self.finished});
+        let reply = self.call("POST", "lease", &ask).await;
+        self.finished = Value::Null;
+        let Some(entries) = reply["entries"].as_array() else {
+            return (false, reply["reply"] == "wait");
+        };
+        let mut events = Vec::new();
+        for entry in entries {
+            let (index, unit) = (&entry["index"], entry["unit"].as_str().unwrap());
+            let cases: Vec<String> = (0..CASES_PER_UNIT).map(|case| format!("{unit}::test_{case}")).collect();
+            events.push(json!({"event": "started", "entry": index, "slot": 1, "at": 1}));
+            events.push(json!({"event": "announced", "entry": index, "cases": cases, "deselected": 0}));
+            events.extend(cases.iter().enumerate().map(|(case, id)| {
+                json!({"event": "case", "entry": index, "result": {"case": id, "class": unit, "name": format!("test_{case}"),
+                    "file": unit, "line": 1, "attempt": 1, "outcome": "passed", "started_at": 1, "duration_us": 1000,
+                    "slot": 1, "alone": false}})
+            }));
+            events.push(json!({"event": "finished", "entry": index, "overhead_us": 1, "at": 2}));
+        }
+        self.finished =
+            json!({"lease": reply["lease"], "epoch": reply["epoch"], "part": 0, "events": events});
+        (true, true)
+    }
+
+    async fn leave(self) {
+        self.call("POST", "finish", &json!({"end": {"end": "done"}})).await;
+    }
+}
+
+/// Handles every wake that waits, with the counted adapters; they are received by others.
+async fn handle_wakes(cloud: &Cloud, watcher: &Cloud) {
+    loop {
+        let mut handled = 0;
+        for topic in [Topic::Plan, Topic::Launch, Topic::Aggregate] {
+            for message in received(watcher, topic).await {
+                let Body::Wake { wake, .. } = Body::decode(&message.text).unwrap() else {
+                    panic!("{message:?}")
+                };
+                cloud.services.handle(wake).await.unwrap();
+                handled += 1;
+            }
+        }
+        if handled == 0 {
+            return;
+        }
+    }
+}
+
+/// Runs everything there is, in turn; the number of batches.
+async fn work_off(runners: &mut [Runner]) -> u64 {
+    let mut batches = 0;
+    loop {
+        let mut open = false;
+        for runner in runners.iter_mut() {
+            let (worked, again) = runner.work().await;
+            batches += u64::from(worked);
+            open |= worked || again;
+        }
+        if !open {
+            return batches;
+        }
+    }
+}
+
+/// Plays a run of so many shards and units, and holds its price against what is allowed.
+async fn play(shards: u32, units: usize) {
+    let cloud = cloud_with_fleet().await;
+    let watcher = Cloud::open(cloud.config.clone(), Tokens::Unused).await.unwrap();
+    let run = RunId(cloud.services.ids.uuid());
+    let before = cloud.connection.counts().total();
+    cloud.services.submit_as(run, &spec(shards)).await.unwrap();
+    handle_wakes(&cloud, &watcher).await;
+    let mut runners = Vec::new();
+    for shard in 1..=shards {
+        let attempt = ShardAttempt { run, job: JobNo(1), shard, attempt: 1 };
+        runners.push(Runner::enter(&cloud, attempt, units).await);
+    }
+    let batches = work_off(&mut runners).await;
+    for runner in runners {
+        runner.leave().await;
+    }
+    handle_wakes(&cloud, &watcher).await;
+    let requests = cloud.connection.counts().total() - before;
+    let found = watcher.services.run(run).await.unwrap().value;
+    assert_eq!(found.judgement.as_ref().unwrap().verdict, Verdict::Passed, "{found:?}");
+    assert_eq!(found.figures.unwrap().counts.passed, u64::try_from(units * CASES_PER_UNIT).unwrap());
+    let most = PER_RUN + PER_SHARD * u64::from(shards) + PER_BATCH * batches;
+    let what = cloud.connection.counts().so_far();
+    assert!(requests <= most, "{requests} requests for {shards} shards and {batches} batches: {what:?}");
+}
+
+#[tokio::test]
+async fn a_small_run_is_cheap() {
+    Box::pin(play(1, 5)).await;
+}
+
+#[tokio::test]
+async fn the_price_of_a_run_follows_its_shards_and_batches() {
+    Box::pin(play(10, 50)).await;
+}

@@ -1,0 +1,176 @@
+"""The cloud in a box: an AWS emulator on loopback, and beside it what the emulator lacks: a fleet.
+
+usage: box.py PORT RUNNER FAULTS
+
+The emulator notes that a task runs, and no more. Here each task of a cluster whose name ends with `-runners` becomes a real process of
+RUNNER, with nothing but the environment of its overrides (and PATH and HOME, which an image would bring). When it ends, the task is
+stopped with its exit code; when its task is stopped, it gets SIGTERM, and SIGKILL after the container's stop timeout. Every change is
+told on the default event bus in the form that ECS has published.
+
+A file FAULTS/<run id> that holds `never`, `spot` or `oom` is a fault of the next task of that run to which it can happen; it is taken
+away when it has happened. Everything ends when standard input ends.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+PORT, RUNNER, FAULTS = sys.argv[1:4]
+LOOK_EVERY_S = 0.05
+# On Fargate it takes half a minute; here long enough for a test to say what is to go wrong.
+START_AFTER_S = 1.0
+STOP_TIMEOUT_S = 120
+
+# It listens on every address unless told otherwise, and reads all of this while it is imported.
+SCRATCH = tempfile.mkdtemp(prefix="fleetest-box-")
+for name in [name for name in os.environ if name.startswith(("AWS_", "FLEETEST_"))]:
+    del os.environ[name]
+os.environ |= {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": PORT, "TMPDIR": SCRATCH, "LAMBDA_EXECUTOR": "local"}
+sys.argv = [sys.argv[0]]
+
+from ministack.core import responses  # noqa: E402
+from ministack.services import ecs, eventbridge  # noqa: E402
+
+processes: dict[str, subprocess.Popen] = {}
+told: dict[str, str] = {}
+killed: dict[str, tuple[str, str, int | None]] = {}
+stopping: dict[str, float] = {}
+seen: dict[str, float] = {}
+
+
+def fault(task: dict) -> tuple[str, str]:
+    """What is to happen to this task, and the file that says so."""
+    path = os.path.join(FAULTS, task.get("startedBy", "").split("/")[0])
+    try:
+        with open(path) as file:
+            return file.read().strip(), path
+    except OSError:
+        return "", path
+
+
+def tell(task: dict) -> None:
+    """Tells the default bus of a task's state."""
+    shown = {name: value for name, value in task.items() if not name.startswith("_")}
+    event = {
+        "EventId": responses.new_uuid(),
+        "Source": "aws.ecs",
+        "DetailType": "ECS Task State Change",
+        "Detail": json.dumps(shown, default=str),
+        "EventBusName": "default",
+        "Time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "Resources": [task["taskArn"]],
+        "Account": responses.get_account_id(),
+        "Region": responses.get_region(),
+    }
+    told[task["taskArn"]] = task["lastStatus"]
+    eventbridge._dispatch_event(event)
+
+
+def stop(task: dict, code: str, reason: str, exit_code: int | None, detail: str = "") -> None:
+    for container in task.get("containers", []):
+        container["exitCode"] = exit_code
+        if detail:
+            container["reason"] = detail
+    ecs._mark_task_stopped(task["taskArn"], task, reason, code, exit_code)
+    if code == "TaskFailedToStart":
+        task["containers"] = []
+    tell(task)
+
+
+def start(task: dict) -> None:
+    arn = task["taskArn"]
+    kind, path = fault(task)
+    if kind == "never":
+        os.remove(path)
+        told[arn] = "STOPPED"
+        stop(task, "TaskFailedToStart", "CannotPullContainerError: pull image manifest has been retried 1 time(s)", None)
+        return
+    overrides = task.get("overrides", {}).get("containerOverrides", [])
+    given = {entry["name"]: entry["value"] for one in overrides for entry in one.get("environment", [])}
+    home = tempfile.mkdtemp(prefix="task-", dir=SCRATCH)
+    environment = {"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": home} | given
+    with open(os.path.join(home, "log"), "w") as log:
+        processes[arn] = subprocess.Popen(
+            [RUNNER, "__runner"], cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    tell(task)
+
+
+def look_after(task: dict) -> None:
+    """Brings process and task together."""
+    arn = task["taskArn"]
+    process = processes[arn]
+    if task["lastStatus"] == "STOPPED" and told.get(arn) != "STOPPED":
+        # Somebody asked for it. AWS tells of it when the container has ended.
+        if arn not in stopping:
+            stopping[arn] = time.monotonic() + STOP_TIMEOUT_S
+            process.send_signal(signal.SIGTERM)
+        if process.poll() is None:
+            if time.monotonic() > stopping[arn]:
+                process.kill()
+            return
+        for container in task.get("containers", []):
+            container["exitCode"] = process.returncode if process.returncode >= 0 else 128 - process.returncode
+        tell(task)
+    elif process.poll() is not None and told.get(arn) != "STOPPED":
+        code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+        stop_code, reason, detail = killed.get(arn, ("EssentialContainerExited", "Essential container in task exited", None))
+        stop(task, stop_code, reason, code, detail or "")
+    elif process.poll() is None and arn not in killed:
+        kind, path = fault(task)
+        if kind == "spot":
+            os.remove(path)
+            killed[arn] = ("SpotInterruption", "Your Spot Task was interrupted.", None)
+            process.send_signal(signal.SIGTERM)
+        elif kind == "oom":
+            os.remove(path)
+            detail = "OutOfMemoryError: Container killed due to memory usage"
+            killed[arn] = ("EssentialContainerExited", "Essential container in task exited", detail)
+            process.kill()
+
+
+def one_pass() -> None:
+    for key, task in list(ecs._tasks.all_items()):
+        if not task.get("clusterArn", "").endswith("-runners"):
+            continue
+        # Everything here happens in the account and region of the task.
+        region, account = task["taskArn"].split(":")[3:5]
+        responses.set_request_account_id(account)
+        responses.set_request_region(region)
+        try:
+            if task["taskArn"] in processes:
+                look_after(task)
+            elif task["taskArn"] not in told and task["lastStatus"] == "RUNNING":
+                if time.monotonic() - seen.setdefault(task["taskArn"], time.monotonic()) >= START_AFTER_S:
+                    start(task)
+        except Exception:
+            traceback.print_exc()
+
+
+def fleet() -> None:
+    while True:
+        one_pass()
+        time.sleep(LOOK_EVERY_S)
+
+
+def end_with_standard_input() -> None:
+    os.read(0, 1)
+    for process in processes.values():
+        process.kill()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+    os._exit(0)
+
+
+threading.Thread(target=fleet, daemon=True).start()
+threading.Thread(target=end_with_standard_input, daemon=True).start()
+
+from ministack.app import main  # noqa: E402
+
+main()
