@@ -35,9 +35,11 @@ pub(crate) fn command(fast: bool) -> Result<()> {
             need("git")?;
             Ok((toolbox::test_runner(), toolbox::test_python()?))
         })?;
-    // The end-to-end tests run the program itself.
-    steps
-        .step("build", "the compiler's message is above", || cargo(&["build", "--workspace", "--locked"]))?;
+    // The end-to-end tests run the program itself. With the tests, because without them dependencies have other features
+    // and would be compiled twice.
+    steps.step("build", "the compiler's message is above", || {
+        cargo(&["build", "--workspace", "--bins", "--tests", "--locked"])
+    })?;
     let cloud = steps.step("emulator", "see the message; it listens on loopback only", emulator::start)?;
     steps.step("tests", "rerun one with `cargo nextest run -E 'test(NAME)'`", || {
         tests(&runner, &python, cloud.endpoint())
