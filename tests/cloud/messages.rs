@@ -2,6 +2,7 @@
 
 use crate::project::{Project, SUITE};
 use crate::stack::{eventually, stack};
+use aws::sqs::REASON_ATTRIBUTE;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use shared::domain::id::RunId;
 use shared::ports::{Topic, Wake};
@@ -45,7 +46,7 @@ async fn poison_is_a_dead_letter_with_its_reason() {
             let answer = tokio::runtime::Handle::current().block_on(receive.send()).unwrap();
             let messages = answer.messages.unwrap_or_default();
             let ours = messages.into_iter().find(|message| message.body.as_ref() == Some(&poison))?;
-            ours.message_attributes.unwrap()["reason"].string_value.clone()
+            ours.message_attributes.unwrap()[REASON_ATTRIBUTE].string_value.clone()
         })
     });
     assert!(reason.contains("not one of ours"), "{reason}");

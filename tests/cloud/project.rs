@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 use testkit::emulator;
 
-/// A suite of any number of cases on a runner of one slot: `cases` names, each with its shell command.
+/// A suite whose cases run one after the other, each once.
 pub(crate) const SUITE: &str = "\
 [suite.unit]
 framework = \"pytest\"

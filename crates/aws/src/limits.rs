@@ -58,8 +58,6 @@ pub const STOP_TIMEOUT_LIMIT_S: u64 = 120;
 
 /// Most events of one put.
 pub const PUT_EVENTS_LIMIT: usize = 10;
-/// Largest put of events, in bytes.
-pub const PUT_EVENTS_LIMIT_BYTES: usize = 256 * 1024;
 
 /// Largest payload of a function that is waited for, and its answer, in bytes.
 pub const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;

@@ -1,7 +1,9 @@
 //! Batches that do not go well.
 
 use crate::cloud::{calm, cloud, context, sample};
+use aws::config::Config;
 use functions::batch::Batch;
+use functions::cloud::{Cloud, Tokens};
 use functions::start::{Failed, Function as _};
 use serde_json::{Value, json};
 use shared::ports::Topic;
@@ -31,14 +33,11 @@ async fn a_wake_of_another_queue_is_none_of_ours() {
 
 #[tokio::test]
 async fn what_the_table_refuses_comes_again() {
-    let mut cloud = cloud().await;
-    let connection = cloud.connection.clone();
-    let open = aws::config::Config { table: "no-such-table".to_owned(), ..cloud.config.clone() };
-    cloud = functions::cloud::Cloud::open(open, functions::cloud::Tokens::Unused).await.unwrap();
+    let config = Config { table: "no-such-table".to_owned(), ..cloud().await.config };
+    let cloud = Cloud::open(config, Tokens::Unused).await.unwrap();
     let function = Batch::new(cloud, Topic::Plan);
     let answer = function.call(sample("plan/one-wake"), calm()).await.unwrap();
     assert_eq!(failures(&answer), 1, "{answer}");
-    drop(connection);
 }
 
 #[tokio::test]

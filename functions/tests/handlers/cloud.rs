@@ -2,11 +2,10 @@
 
 use crate::stage;
 use aws::config::{Config, Fleet};
-use aws::sqs::Received;
+use aws::sqs::{DEAD_SUFFIX, REASON_ATTRIBUTE, Received};
 use functions::cloud::{Cloud, Tokens};
 use lambda_runtime::Context;
 use serde_json::Value;
-use shared::domain::access::Role;
 use shared::domain::audit::Actor;
 use shared::domain::id::{ProjectId, RunId};
 use shared::domain::order::RunOrder;
@@ -22,7 +21,7 @@ use testkit::emulator;
 
 /// The run of all samples.
 pub(crate) const SAMPLE_RUN: &str = "run_0199c0de5a1f7c3a9d2e4b6f80a1c2d3";
-/// A cluster that nothing may be asked of: its address refuses connections.
+/// A cluster that there is not.
 const NO_CLUSTER: &str = "runners";
 
 pub(crate) fn root() -> PathBuf {
@@ -52,7 +51,7 @@ pub(crate) fn calm() -> Context {
 
 /// Everything new, with the project `click` and the repository of the samples.
 pub(crate) async fn cloud() -> Cloud {
-    let cloud = bare(Tokens::Used).await;
+    let cloud = bare().await;
     let new = NewProject {
         id: ProjectId("click".to_owned()),
         title: String::new(),
@@ -65,7 +64,7 @@ pub(crate) async fn cloud() -> Cloud {
     cloud
 }
 
-async fn bare(tokens: Tokens) -> Cloud {
+async fn bare() -> Cloud {
     let connection = stage::connection();
     let secret = emulator::unique("token-key");
     let create = connection.secrets_manager().create_secret().name(&secret).secret_string("k".repeat(64));
@@ -91,13 +90,12 @@ async fn bare(tokens: Tokens) -> Cloud {
         token_key_secret: secret,
         mail_from: None,
     };
-    Cloud::open(config, tokens).await.unwrap()
+    Cloud::open(config, Tokens::Used).await.unwrap()
 }
 
 /// A key that may do everything.
 pub(crate) async fn key(cloud: &Cloud) -> String {
-    let new = NewKey { role: Role::Admin, ..NewKey::admin() };
-    let (_key, text) = cloud.services.create_key(&Actor::system(), new).await.unwrap();
+    let (_key, text) = cloud.services.create_key(&Actor::system(), NewKey::admin()).await.unwrap();
     text.reveal().to_owned()
 }
 
@@ -138,11 +136,11 @@ pub(crate) async fn buried(cloud: &Cloud, topic: Topic) -> Vec<String> {
         Topic::Launch => &urls.launch,
         Topic::Aggregate => &urls.aggregate,
     };
-    let receive = cloud.connection.sqs().receive_message().queue_url(format!("{url}-dead"));
+    let receive = cloud.connection.sqs().receive_message().queue_url(format!("{url}{DEAD_SUFFIX}"));
     let receive = receive.max_number_of_messages(10).message_attribute_names("All");
     let messages = receive.send().await.unwrap().messages.unwrap_or_default();
     let reason = |message: aws_sdk_sqs::types::Message| {
-        message.message_attributes.unwrap()["reason"].string_value.clone().unwrap()
+        message.message_attributes.unwrap()[REASON_ATTRIBUTE].string_value.clone().unwrap()
     };
     messages.into_iter().map(reason).collect()
 }

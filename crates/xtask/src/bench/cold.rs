@@ -86,7 +86,8 @@ pub(crate) fn command(rounds: usize) -> Result<()> {
     let text = format!(
         "# Starts of the functions\n\nFrom the start of the process to its first request for an event, {rounds} rounds in turn on a machine with \
          {cores} core(s), under a runtime API on loopback (targets: < {TARGET_MS} ms, < {TARGET_MB} MB). Four of them fetch the key of the tokens \
-         meanwhile. Release build, x86_64, stripped.\nMade by `cargo xtask bench cold`.\n\n{}",
+         meanwhile. Release build, {}, stripped.\nMade by `cargo xtask bench cold`.\n\n{}",
+        std::env::consts::ARCH,
         table.markdown()
     );
     say::out(&text);
