@@ -185,6 +185,15 @@ pub const DOCUMENT_LIMIT_BYTES: usize = 100 * 1024;
 pub trait Store: Debug + Send + Sync {
     /// The document, unless absent or expired at `now`.
     async fn load(&self, key: &Key, now: Timestamp) -> PortResult<Option<Document>>;
+    /// Several documents, in the order of their keys, each as it was at some time during the call: cheaper than one by one
+    /// where a request is what is paid for.
+    async fn load_many(&self, keys: &[Key], now: Timestamp) -> PortResult<Vec<Option<Document>>> {
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            found.push(self.load(key, now).await?);
+        }
+        Ok(found)
+    }
     /// Documents of a partition whose sort key starts with `prefix`, in order, from after sort key `after`,
     /// at most `limit`.
     async fn query(

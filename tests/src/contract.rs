@@ -91,6 +91,7 @@ macro_rules! store_contract {
                 malformed_keys_are_denied,
                 expired_documents_do_not_exist,
                 an_expired_document_counts_as_absent,
+                several_documents_are_read_at_once,
                 query_answers_in_byte_order,
                 query_stays_in_partition_and_prefix,
                 query_goes_on_after_a_key,

@@ -15,14 +15,15 @@ mod transaction;
 
 use crate::attempts;
 use crate::failure::Failure;
+use crate::limits::BATCH_GET_LIMIT;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use shared::domain::time::Timestamp;
 use shared::ports::limits::check_commit;
 use shared::ports::{Change, Clock, Condition, Document, Key, Page, PortError, PortResult, Store, Write};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use item::{
@@ -34,6 +35,8 @@ pub use item::{
 const PORT: &str = "store";
 /// How often a commit is tried that others are in the way of.
 const COMMIT_ATTEMPTS: u32 = 8;
+/// How often keys of one read are asked for that the table had no time for.
+const BATCH_ATTEMPTS: u32 = 6;
 /// Most items that are asked for at once; the table sends at most a mebibyte anyway.
 const PAGE_ITEMS: usize = 1000;
 
@@ -110,6 +113,31 @@ impl DynamoStore {
         }
     }
 
+    /// Reads what there is of at most a hundred different keys, expired or not. A table that is busy answers a part.
+    async fn read_batch(&self, keys: &[Key]) -> PortResult<Vec<Document>> {
+        let mut left: Vec<Item> = keys.iter().map(item::key).collect();
+        let mut documents = Vec::with_capacity(keys.len());
+        for round in 0..BATCH_ATTEMPTS {
+            let wanted = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
+            let wanted = wanted.map_err(|error| {
+                let reason = error.to_string();
+                PortError::Denied { port: PORT, subject: self.table.clone(), reason }
+            })?;
+            let sent = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
+            let answer = sent.map_err(|error| self.failed(Failure::of(&error)))?;
+            for item in answer.responses.unwrap_or_default().into_values().flatten() {
+                documents.push(item::document(&item)?);
+            }
+            left = answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|keys| keys.keys).collect();
+            if left.is_empty() {
+                return Ok(documents);
+            }
+            attempts::pause(round).await;
+        }
+        let reason = format!("{} documents were not read in {BATCH_ATTEMPTS} attempts", left.len());
+        Err(PortError::Unavailable { port: PORT, subject: self.table.clone(), reason })
+    }
+
     async fn attempt(
         &self,
         writes: &[Write],
@@ -135,6 +163,17 @@ impl Store for DynamoStore {
         let found = answer.map_err(|error| self.failed(Failure::of(&error)))?.item;
         let document = found.map(|item| item::document(&item)).transpose()?;
         Ok(document.filter(|document| document.expires_at.is_none_or(|at| at > now)))
+    }
+
+    async fn load_many(&self, keys: &[Key], now: Timestamp) -> PortResult<Vec<Option<Document>>> {
+        let mut found: BTreeMap<Key, Document> = BTreeMap::new();
+        let distinct: Vec<Key> = BTreeSet::from_iter(keys.iter().cloned()).into_iter().collect();
+        for some in distinct.chunks(BATCH_GET_LIMIT) {
+            let documents = self.read_batch(some).await?;
+            found.extend(documents.into_iter().map(|document| (document.key.clone(), document)));
+        }
+        let alive = |document: &Document| document.expires_at.is_none_or(|at| at > now);
+        Ok(keys.iter().map(|key| found.get(key).filter(|document| alive(document)).cloned()).collect())
     }
 
     async fn query(

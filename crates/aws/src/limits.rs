@@ -8,6 +8,8 @@ pub const ITEM_LIMIT_BYTES: usize = 400 * 1024;
 pub const TRANSACTION_ITEMS_LIMIT: usize = 100;
 /// Largest transaction, in bytes.
 pub const TRANSACTION_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+/// Most items of one read of several.
+pub const BATCH_GET_LIMIT: usize = 100;
 /// Longest partition key, and partition key of an index, in bytes.
 pub const PARTITION_KEY_LIMIT_BYTES: usize = 2048;
 /// Longest sort key, and sort key of an index, in bytes.

@@ -183,6 +183,11 @@ impl Store for SqliteStore {
         self.read(move |session| session.load(key, now)).await
     }
 
+    async fn load_many(&self, keys: &[Key], now: Timestamp) -> PortResult<Vec<Option<Document>>> {
+        let keys = keys.to_vec();
+        self.read(move |session| keys.into_iter().map(|key| session.load(key, now)).collect()).await
+    }
+
     async fn query(
         &self,
         partition: &str,

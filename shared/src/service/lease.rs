@@ -4,7 +4,9 @@
 //! all that changes. What others changed meanwhile makes the commit fail and the decision is taken anew.
 
 use super::entries::JobPlace;
-use super::repository::{Commit, Stored, job_key, lease_key, load, load_queue, queue_key, shard_key};
+use super::repository::{
+    Commit, Stored, job_key, lease_key, load, load_queue, load_shards, parse, queue_key, shard_key,
+};
 use super::token::Caller;
 use super::{DECISIONS, ServiceError, ServiceResult, Services};
 use crate::domain::id::{JobNo, LeaseId, RunId, ShardAttempt};
@@ -14,18 +16,23 @@ use crate::domain::queue::grant::{Ask, Grant};
 use crate::domain::queue::lease::{Lease, LeaseStatus};
 use crate::domain::queue::{Queue, Rejected};
 use crate::domain::run::{Job, ManifestInfo};
-use crate::domain::shard::Shard;
+use crate::domain::shard::{Shard, ShardRejected};
 use crate::domain::time::Timestamp;
 use crate::domain::unit::{Entry, LeasedEntry, UnitEvent};
-use crate::ports::{Notice, PortError, Topic};
+use crate::ports::{Document, Notice, PortError, PortResult, Topic};
 use crate::wire::link::{LeaseReply, LeaseRequest, ReleaseRequest, ResultsReply, ResultsRequest};
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
 /// What a call works on, as it was read.
 struct Scene {
     shard: Stored<Shard>,
+    /// Shards of the job.
+    shards: u32,
     manifest: ManifestInfo,
     queue: Stored<Queue>,
+    /// Those of the leases that were asked for that there are.
+    leases: BTreeMap<LeaseId, Stored<Lease>>,
     now: Timestamp,
 }
 
@@ -48,6 +55,18 @@ fn unique(lease: &Lease, queue: &Stored<Queue>) -> String {
     format!("{:08}-{:05}-{}", lease.epoch, lease.next_part, queue.version)
 }
 
+/// A document that was looked for.
+fn typed<T: DeserializeOwned>(found: Option<Option<Document>>) -> PortResult<Option<Stored<T>>> {
+    found.flatten().as_ref().map(parse).transpose()
+}
+
+/// The shard of a caller, if the caller may be heard.
+fn admitted(caller: &Caller, shard: Option<Stored<Shard>>) -> ServiceResult<Stored<Shard>> {
+    let shard = shard.ok_or(ServiceError::Shard(ShardRejected::Fenced))?;
+    shard.value.admit(caller.id, &caller.nonce)?;
+    Ok(shard)
+}
+
 impl Services {
     /// Closes the slot's previous lease, if any, and grants the next.
     ///
@@ -65,7 +84,9 @@ impl Services {
 
     async fn try_lease(&self, caller: &Caller, request: &LeaseRequest) -> ServiceResult<LeaseReply> {
         let wait = LeaseReply::Wait { retry_after_ms: self.settings.clocks.wait_ms };
-        let Some(scene) = self.scene(caller).await? else {
+        let asked = caller.id.lease_id(&request.request_id);
+        let named = request.finished.as_ref().map(|finished| finished.lease);
+        let Some(scene) = self.scene(caller, std::iter::once(asked).chain(named)).await? else {
             return Ok(wait);
         };
         if let Some(reply) = self.repeated(caller, request, &scene).await? {
@@ -113,7 +134,7 @@ impl Services {
     }
 
     async fn try_results(&self, caller: &Caller, request: &ResultsRequest) -> ServiceResult<ResultsReply> {
-        let scene = self.scene(caller).await?.ok_or(Rejected::StaleLease)?;
+        let scene = self.scene(caller, [request.lease]).await?.ok_or(Rejected::StaleLease)?;
         let next_part = request.part + 1;
         let Some(part) = self.prepare(caller, &scene, request, false).await? else {
             return Ok(ResultsReply { next_part });
@@ -193,17 +214,30 @@ impl Services {
         Ok(())
     }
 
-    /// Reads what a call works on; `None` while there is no manifest.
-    async fn scene(&self, caller: &Caller) -> ServiceResult<Option<Scene>> {
+    /// Reads what a call works on, at once; `None` while there is no manifest.
+    async fn scene(
+        &self,
+        caller: &Caller,
+        leases: impl IntoIterator<Item = LeaseId> + Send,
+    ) -> ServiceResult<Option<Scene>> {
         let now = self.clock.now();
-        let id = caller.id;
-        let shard = self.admit(caller, now).await?;
-        let Some(queue) = load_queue(self.store.as_ref(), id.run, id.job, now).await? else {
-            return Ok(None);
-        };
-        let job: Option<Stored<Job>> = load(self.store.as_ref(), &job_key(id.run, id.job), now).await?;
-        let manifest = job.and_then(|job| job.value.manifest);
-        Ok(manifest.map(|manifest| Scene { shard, manifest, queue, now }))
+        let ShardAttempt { run, job, shard, .. } = caller.id;
+        let leases: Vec<LeaseId> = leases.into_iter().collect();
+        let mut keys = vec![shard_key(run, job, shard), queue_key(run, job), job_key(run, job)];
+        keys.extend(leases.iter().map(|lease| lease_key(run, job, *lease)));
+        let found = self.store.load_many(&keys, now).await?;
+        let mut found = found.into_iter();
+        let shard = admitted(caller, typed(found.next())?)?;
+        let queue: Option<Stored<Queue>> = typed(found.next())?;
+        let job: Option<Stored<Job>> = typed(found.next())?;
+        let mut held = BTreeMap::new();
+        for (lease, document) in leases.into_iter().zip(found) {
+            held.extend(typed(Some(document))?.map(|stored| (lease, stored)));
+        }
+        let (Some(queue), Some(job)) = (queue, job) else { return Ok(None) };
+        let shards = job.value.shards;
+        let scene = |manifest| Scene { shard, shards, manifest, queue, leases: held, now };
+        Ok(job.value.manifest.map(scene))
     }
 
     /// The answer to a request that was granted before.
@@ -213,12 +247,8 @@ impl Services {
         request: &LeaseRequest,
         scene: &Scene,
     ) -> ServiceResult<Option<LeaseReply>> {
-        let id = caller.id;
-        let lease = id.lease_id(&request.request_id);
-        let key = lease_key(id.run, id.job, lease);
-        let Some(stored) = load::<Lease>(self.store.as_ref(), &key, scene.now).await? else {
-            return Ok(None);
-        };
+        let lease = caller.id.lease_id(&request.request_id);
+        let Some(stored) = scene.leases.get(&lease) else { return Ok(None) };
         if stored.value.status != LeaseStatus::Active {
             return Err(Rejected::StaleLease.into());
         }
@@ -239,11 +269,8 @@ impl Services {
         request: &ResultsRequest,
         closing: bool,
     ) -> ServiceResult<Option<Part>> {
-        let id = caller.id;
-        let key = lease_key(id.run, id.job, request.lease);
-        let lease: Stored<Lease> =
-            load(self.store.as_ref(), &key, scene.now).await?.ok_or(Rejected::StaleLease)?;
-        if lease.value.holder != id {
+        let lease = scene.leases.get(&request.lease).cloned().ok_or(Rejected::StaleLease)?;
+        if lease.value.holder != caller.id {
             return Err(Rejected::StaleLease.into());
         }
         let known: Known = self.known_for(scene.place(), &lease.value, &request.events, scene.now).await?;
@@ -279,7 +306,7 @@ impl Services {
             .map(|part| (first..).zip(part.accepted.appended.iter().cloned()).collect())
             .unwrap_or_default();
         let window = self.window(scene.place(), queue, &appended, scene.now).await?;
-        let (live_slots, others_alive) = self.live_slots(caller, scene.now).await?;
+        let (live_slots, others_alive) = self.live_slots(scene).await?;
         let ask = Ask {
             holder: caller.id,
             slot: request.slot,
@@ -290,6 +317,18 @@ impl Services {
             now: scene.now,
         };
         Ok(queue.grant(&window, &ask))
+    }
+
+    /// Slots of all live runners of the caller's job, and whether there are others than the caller.
+    async fn live_slots(&self, scene: &Scene) -> ServiceResult<(u32, bool)> {
+        let own = &scene.shard.value;
+        if scene.shards <= 1 {
+            return Ok((own.slots.max(1), false));
+        }
+        let shards = load_shards(self.store.as_ref(), own.id.run, own.id.job, scene.now).await?;
+        let live = || shards.iter().map(|shard| &shard.value).filter(|shard| shard.live());
+        let slots: u32 = live().map(|shard| shard.slots.max(1)).sum();
+        Ok((slots.max(1), live().any(|shard| shard.id.shard != own.id.shard)))
     }
 
     /// A slot that asks anew does not know of the lease that it holds: the request for it was delayed, and

@@ -94,20 +94,6 @@ impl Services {
         Ok(shard)
     }
 
-    /// Slots of all live runners of the caller's job, and whether there are others than the caller.
-    pub(crate) async fn live_slots(&self, caller: &Caller, now: Timestamp) -> ServiceResult<(u32, bool)> {
-        let id = caller.id;
-        let job: Option<Stored<Job>> = load(self.store.as_ref(), &job_key(id.run, id.job), now).await?;
-        if job.is_some_and(|job| job.value.shards <= 1) {
-            let own = load_shard(self.store.as_ref(), id, now).await?;
-            return Ok((own.map_or(1, |shard| shard.value.slots).max(1), false));
-        }
-        let shards = super::repository::load_shards(self.store.as_ref(), id.run, id.job, now).await?;
-        let live = || shards.iter().map(|shard| &shard.value).filter(|shard| shard.live());
-        let slots: u32 = live().map(|shard| shard.slots.max(1)).sum();
-        Ok((slots.max(1), live().any(|shard| shard.id.shard != id.shard)))
-    }
-
     /// The jobs of a run.
     pub(crate) async fn jobs(
         &self,

@@ -2,6 +2,22 @@
 
 use super::*;
 
+/// Several documents come in the order of their keys, however often one is named; what is not there is told as such.
+pub async fn several_documents_are_read_at_once(store: &dyn Store) {
+    assert_eq!(store.load_many(&[], NOW).await.unwrap(), []);
+    fill(store, &["a", "b", "c"].map(key)).await;
+    store.commit(vec![put_until(&key("gone"), Condition::Any, LONG_AGO)]).await.unwrap();
+    let keys = ["c", "none", "a", "gone", "c"].map(key);
+    let found = store.load_many(&keys, NOW).await.unwrap();
+    let sorts: Vec<Option<&str>> =
+        found.iter().map(|document| document.as_ref().map(|document| document.key.sort.as_str())).collect();
+    assert_eq!(sorts, [Some("c"), None, Some("a"), None, Some("c")]);
+    let many: Vec<Key> = (0..120).map(|number| key(&format!("m{number:03}"))).collect();
+    fill(store, &many).await;
+    let found = store.load_many(&many, NOW).await.unwrap();
+    assert!(found.iter().zip(&many).all(|(document, key)| document.as_ref().unwrap().key == *key));
+}
+
 /// The order is that of bytes, not of letters or numbers.
 pub async fn query_answers_in_byte_order(store: &dyn Store) {
     let wanted =
