@@ -42,8 +42,9 @@ pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 
 /// The router.
 ///
-/// Outermost: id, trace, counting, problems written out. Then who is calling and how often, then whether this was
-/// done before, then whether the resource is as the caller thinks, then the route.
+/// Around each route is one layer: id, trace, counting, problems written out; then who is calling and how often; then, by
+/// method, whether the caller knows the answer, whether this was done before, or whether the resource is as the caller
+/// thinks. It is one and not a stack of five because each layer is cloned and boxed for each request.
 pub fn router(api: Api) -> Router {
     let text = description().to_string();
     let (routes, _) = resources::routes().layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES)).split_for_parts();
@@ -52,12 +53,7 @@ pub fn router(api: Api) -> Router {
         .merge(docs::routes())
         .fallback(|| async { Problem::not_found("there is no such route") })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .with_state(api.clone())
-        .layer(from_fn(conditional::tag));
-    let gate = conditional::Gate::new(routes.clone());
-    routes
-        .layer(from_fn_with_state(gate, conditional::matched))
-        .layer(from_fn_with_state(api.clone(), idempotency::once))
-        .layer(from_fn_with_state(api.clone(), identity::identify))
-        .layer(from_fn_with_state(api, request::around))
+        .with_state(api.clone());
+    let gate = conditional::Gate::new(routes.clone().layer(from_fn(conditional::tagged)));
+    routes.layer(from_fn_with_state(request::Around { api, gate }, request::around))
 }

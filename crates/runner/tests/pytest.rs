@@ -502,3 +502,13 @@ fn a_module_that_only_another_file_imports_is_there_as_in_plain_pytest() {
     assert_eq!(alone(job("1"), "tests/test_c.py"), [Passed], "its own statements come before its import");
     assert_eq!(alone(job("1"), "tests/test_d.py"), [Passed]);
 }
+
+#[test]
+fn garbage_is_looked_for_as_newer_pythons_do_unless_the_project_says_when() {
+    for (conftest, expected) in [("", 2000), ("import gc\ngc.set_threshold(900, 10, 10)\n", 900)] {
+        let test = format!("import gc\ndef test_a():\n    assert gc.get_threshold()[0] == {expected}\n");
+        let home = written(&[("conftest.py", conftest), ("test_a.py", &test)]);
+        let ours = Job::new(home.path(), 1).run().unwrap();
+        assert_eq!(ours.outcomes().into_values().collect::<Vec<_>>(), [Passed], "{expected}");
+    }
+}

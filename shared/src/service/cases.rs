@@ -86,17 +86,31 @@ impl Services {
         after: Option<&str>,
         limit: usize,
     ) -> ServiceResult<Listed<String>> {
-        match self.case_index(run).await? {
-            Some(index) => self.paged_cases(run.id, (&index, filter), Place::read(after), limit).await,
-            None => self.live_cases(run, filter, after, limit).await,
+        if run.status == RunStatus::Finished
+            && let Some(listed) = self.final_cases(run.id, filter, after, limit).await?
+        {
+            return Ok(listed);
         }
+        self.live_cases(run, filter, after, limit).await
     }
 
-    async fn case_index(&self, run: &Run) -> ServiceResult<Option<CaseIndex>> {
-        if run.status != RunStatus::Finished {
-            return Ok(None);
-        }
-        let key = index_key(run.id);
+    /// The same of a run that is over, if it has pages of its cases; they never change.
+    ///
+    /// # Errors
+    /// Port errors.
+    pub async fn final_cases(
+        &self,
+        run: RunId,
+        filter: &CaseFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> ServiceResult<Option<Listed<String>>> {
+        let Some(index) = self.case_index(run).await? else { return Ok(None) };
+        self.paged_cases(run, (&index, filter), Place::read(after), limit).await.map(Some)
+    }
+
+    async fn case_index(&self, run: RunId) -> ServiceResult<Option<CaseIndex>> {
+        let key = index_key(run);
         match self.blobs.fetch(&key, None).await {
             Ok(bytes) => Ok(Some(parse(&key, &bytes)?)),
             Err(PortError::NotFound { .. }) => Ok(None),

@@ -8,13 +8,16 @@ use crate::domain::audit::Actor;
 use crate::domain::id::{KeyId, ProjectId};
 use crate::domain::key::{Key as ApiKey, KeyText};
 use crate::domain::time::Timestamp;
-use crate::ports::{Condition, Key, PortError};
+use crate::ports::{Condition, Document, Key, PortError, PortResult};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const KEYS: &str = "keys";
 /// A use is noted at most this often.
 const NOTED_EVERY_MS: u64 = 60_000;
+/// Keys of which is remembered what was read. With more, all are forgotten.
+const KEYS_KEPT: usize = 1_024;
 
 /// What a new key is made of.
 #[derive(Debug, Clone)]
@@ -62,6 +65,34 @@ fn place_key(project: Option<&ProjectId>, id: KeyId) -> Key {
     Key::new(partition_of(project), format!("key#{id}"))
 }
 
+/// A key and whom it stands for.
+#[derive(Debug)]
+struct Known {
+    key: Stored<ApiKey>,
+    principal: Arc<Principal>,
+}
+
+/// Keys that were read, by digest: of use only for the version that they were read from, so never out of date.
+#[derive(Debug, Default)]
+pub struct KeyMemory(Mutex<BTreeMap<String, Arc<Known>>>);
+
+impl KeyMemory {
+    fn read(&self, document: &Document) -> PortResult<Arc<Known>> {
+        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = &document.key.sort;
+        if let Some(known) = memory.get(place).filter(|known| known.key.version == document.version) {
+            return Ok(Arc::clone(known));
+        }
+        let key: Stored<ApiKey> = super::repository::parse(document)?;
+        let known = Arc::new(Known { principal: Arc::new(key.value.principal()), key });
+        if memory.len() >= KEYS_KEPT {
+            memory.clear();
+        }
+        memory.insert(place.clone(), Arc::clone(&known));
+        Ok(known)
+    }
+}
+
 impl Services {
     /// Makes a key. Its text is returned this once and stored nowhere.
     ///
@@ -95,18 +126,21 @@ impl Services {
         Ok((key, text))
     }
 
-    /// Whom a key stands for, if it opens anything now.
+    /// Whom a key stands for, if it opens anything now. What is stored of it is always looked at; only reading that
+    /// again is saved by `memory`.
     ///
     /// # Errors
     /// `BadToken` if it does not; port errors.
-    pub async fn principal_of_key(&self, text: &str) -> ServiceResult<Principal> {
+    pub async fn principal_of_key(&self, memory: &KeyMemory, text: &str) -> ServiceResult<Arc<Principal>> {
         let now = self.clock.now();
         let text = KeyText::parse(text).ok_or(ServiceError::BadToken)?;
-        let stored: Option<Stored<ApiKey>> =
-            load(self.store.as_ref(), &by_digest(&text.digest()), now).await?;
-        let stored = stored.filter(|key| key.value.is_live(now)).ok_or(ServiceError::BadToken)?;
-        self.note_use(&stored, now).await;
-        Ok(stored.value.principal())
+        let document = self.store.load(&by_digest(&text.digest()), now).await?;
+        let known = memory.read(&document.ok_or(ServiceError::BadToken)?)?;
+        if !known.key.value.is_live(now) {
+            return Err(ServiceError::BadToken);
+        }
+        self.note_use(&known.key, now).await;
+        Ok(Arc::clone(&known.principal))
     }
 
     async fn note_use(&self, stored: &Stored<ApiKey>, now: Timestamp) {

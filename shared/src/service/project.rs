@@ -79,6 +79,15 @@ impl Services {
             .ok_or_else(|| ServiceError::NotFound(id.0.clone()))
     }
 
+    /// Whether there is such a project: `Ok` if so.
+    ///
+    /// # Errors
+    /// `NotFound`; port errors.
+    pub async fn check_project(&self, id: &ProjectId) -> ServiceResult<()> {
+        let found = self.store.load(&project_key(id), self.clock.now()).await?;
+        found.map(drop).ok_or_else(|| ServiceError::NotFound(id.0.clone()))
+    }
+
     /// Projects by id.
     ///
     /// # Errors

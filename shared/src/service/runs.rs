@@ -1,12 +1,12 @@
 //! Runs as people look for them: by project, newest first.
 
 use super::audit::Listed;
-use super::repository::{Stored, load_run, parse, project_partition};
+use super::repository::{Stored, load_run, parse, project_partition, run_key};
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::{ProjectId, RunId};
 use crate::domain::run::{Run, RunStatus};
 use crate::domain::verdict::Verdict;
-use crate::ports::Document;
+use crate::ports::{Document, Key};
 
 /// Rows looked at by one request at most; a rarer match is found by going on.
 const SCAN_LIMIT: usize = 2_000;
@@ -39,15 +39,15 @@ impl RunFilter {
     }
 }
 
-/// A run as it stands in the list of its project.
+/// A run as it is stored, by itself or in the list of its project; not read yet.
 #[derive(Debug, Clone)]
-pub struct RunRow(Document);
+pub struct RunDocument(Document);
 
-impl RunRow {
+impl RunDocument {
     /// Where it stands, and its version there: together they name one text, for ever.
     #[must_use]
-    pub fn place(&self) -> (&str, u64) {
-        (&self.0.key.sort, self.0.version)
+    pub fn place(&self) -> (&Key, u64) {
+        (&self.0.key, self.0.version)
     }
 
     /// The run.
@@ -70,6 +70,15 @@ impl Services {
             .ok_or_else(|| ServiceError::NotFound(id.to_string()))
     }
 
+    /// A run, not read yet.
+    ///
+    /// # Errors
+    /// `NotFound`; port errors.
+    pub async fn run_document(&self, id: RunId) -> ServiceResult<RunDocument> {
+        let found = self.store.load(&run_key(id), self.clock.now()).await?;
+        found.map(RunDocument).ok_or_else(|| ServiceError::NotFound(id.to_string()))
+    }
+
     /// All runs of a project as rows, newest first.
     ///
     /// # Errors
@@ -79,10 +88,10 @@ impl Services {
         project: &ProjectId,
         after: Option<&str>,
         limit: usize,
-    ) -> ServiceResult<Listed<RunRow>> {
+    ) -> ServiceResult<Listed<RunDocument>> {
         let (partition, now) = (project_partition(project), self.clock.now());
         let page = self.store.query(&partition, "run#", after, limit, now).await?;
-        Ok(Listed { items: page.documents.into_iter().map(RunRow).collect(), next: page.next })
+        Ok(Listed { items: page.documents.into_iter().map(RunDocument).collect(), next: page.next })
     }
 
     /// Runs of a project, newest first. A page may be short, even empty, and still have a next one.

@@ -9,7 +9,7 @@ use super::identity;
 use super::problem::Problem;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -23,11 +23,13 @@ const TAGGED_LIMIT_BYTES: usize = 1024 * 1024;
 const TAG_DIGITS: usize = 32;
 const LANES: usize = 64;
 
-/// Puts the tag on answers, and answers 304 to whom knows it.
+/// The same for requests of every method.
+pub(super) async fn tagged(request: Request, next: Next) -> Response {
+    if request.method() == Method::GET { tag(request, next).await } else { next.run(request).await }
+}
+
+/// Answers a GET; puts the tag on the answer, and answers 304 to whom knows it.
 pub(super) async fn tag(request: Request, next: Next) -> Response {
-    if request.method() != Method::GET {
-        return next.run(request).await;
-    }
     let known = listed(request.headers(), &header::IF_NONE_MATCH);
     let response = next.run(request).await;
     let json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
@@ -126,9 +128,8 @@ fn failed(detail: &str) -> Problem {
 }
 
 /// Lets a change through if the resource is as `If-Match` says.
-pub(super) async fn matched(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let changes = [Method::PATCH, Method::PUT, Method::DELETE].contains(request.method());
-    if !changes || identity::caller(request.extensions()).is_err() {
+pub(super) async fn matched(gate: Gate, request: Request, next: Next) -> Response {
+    if identity::caller(request.extensions()).is_err() {
         return next.run(request).await;
     }
     // The body is read before the lane is taken: a slow sender holds up nobody else.

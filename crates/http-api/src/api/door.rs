@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::rate::Budget;
 use super::request::RequestId;
 use super::settings::ApiSettings;
-use super::shown::Shown;
+use super::shown::{Line, Shown};
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use shared::domain::access::{Action, Principal};
@@ -29,7 +29,9 @@ use shared::domain::project::Project;
 use shared::domain::run::Run;
 use shared::domain::schedule::Schedule;
 use shared::service::Services;
+use shared::service::key::KeyMemory;
 use shared::service::repository::Stored;
+use shared::service::runs::RunDocument;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -75,6 +77,10 @@ impl Api {
 
     pub(super) fn verifier(&self) -> &Verifier {
         &self.holdings.verifier
+    }
+
+    pub(super) fn keys(&self) -> &KeyMemory {
+        &self.holdings.keys
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -136,7 +142,7 @@ pub enum Owner<'a> {
 /// What a request works on.
 pub trait Resource: Sized + Send {
     /// Finds it by the request's path.
-    fn find(services: &Services, path: &PathParts) -> impl Future<Output = Result<Self, Problem>> + Send;
+    fn find(api: &Api, path: &PathParts) -> impl Future<Output = Result<Self, Problem>> + Send;
     /// To whom it belongs.
     fn owner(&self) -> Owner<'_>;
 }
@@ -184,7 +190,7 @@ pub struct Authorized<R, I> {
     /// What it was passed for.
     pub resource: R,
     /// Who passed it.
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// The same, for the audit log.
     pub actor: Actor,
     /// The parts of the path.
@@ -232,7 +238,7 @@ impl<R: Resource, I: Intent> FromRequestParts<Api> for Authorized<R, I> {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let principal = identity::caller(&parts.extensions)?;
         let path = path_parts(parts, api).await?;
-        let resource = R::find(&api.services, &path).await?;
+        let resource = R::find(api, &path).await?;
         match resource.owner() {
             Owner::Project(project) => principal.may(I::ACTION, Some(project))?,
             Owner::Instance => principal.may(I::ACTION, None)?,
@@ -260,7 +266,7 @@ async fn path_parts(parts: &mut Parts, api: &Api) -> Result<PathParts, Problem> 
 pub struct Instance;
 
 impl Resource for Instance {
-    async fn find(_: &Services, _: &PathParts) -> Result<Self, Problem> {
+    async fn find(_: &Api, _: &PathParts) -> Result<Self, Problem> {
         Ok(Self)
     }
 
@@ -274,7 +280,7 @@ impl Resource for Instance {
 pub struct Myself;
 
 impl Resource for Myself {
-    async fn find(_: &Services, _: &PathParts) -> Result<Self, Problem> {
+    async fn find(_: &Api, _: &PathParts) -> Result<Self, Problem> {
         Ok(Self)
     }
 
@@ -288,12 +294,56 @@ impl Resource for Myself {
 pub struct OneProject(pub Stored<Project>);
 
 impl Resource for OneProject {
-    async fn find(services: &Services, path: &PathParts) -> Result<Self, Problem> {
-        Ok(Self(services.project(&path.project()?).await?))
+    async fn find(api: &Api, path: &PathParts) -> Result<Self, Problem> {
+        Ok(Self(api.services.project(&path.project()?).await?))
     }
 
     fn owner(&self) -> Owner<'_> {
         Owner::Project(&self.0.value.id)
+    }
+}
+
+/// The project that `{project}` in the path names, which is there; what it is set to was not read.
+#[derive(Debug)]
+pub struct NamedProject(pub ProjectId);
+
+impl Resource for NamedProject {
+    async fn find(api: &Api, path: &PathParts) -> Result<Self, Problem> {
+        let id = path.project()?;
+        api.services.check_project(&id).await?;
+        Ok(Self(id))
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner::Project(&self.0)
+    }
+}
+
+/// The run that `{run}` in the path names, as it is shown.
+#[derive(Debug)]
+pub struct ShownRun {
+    pub(super) line: Line,
+    document: RunDocument,
+}
+
+impl ShownRun {
+    /// The run, read.
+    ///
+    /// # Errors
+    /// 500 if what is stored cannot be read.
+    pub fn run(&self) -> Result<Run, Problem> {
+        Ok(self.document.run()?)
+    }
+}
+
+impl Resource for ShownRun {
+    async fn find(api: &Api, path: &PathParts) -> Result<Self, Problem> {
+        let document = api.services.run_document(path.read("run")?).await?;
+        Ok(Self { line: api.holdings.shown.one(&document)?, document })
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner::Project(self.line.project())
     }
 }
 
@@ -302,8 +352,8 @@ impl Resource for OneProject {
 pub struct OneRun(pub Stored<Run>);
 
 impl Resource for OneRun {
-    async fn find(services: &Services, path: &PathParts) -> Result<Self, Problem> {
-        Ok(Self(services.run(path.read::<RunId>("run")?).await?))
+    async fn find(api: &Api, path: &PathParts) -> Result<Self, Problem> {
+        Ok(Self(api.services.run(path.read::<RunId>("run")?).await?))
     }
 
     fn owner(&self) -> Owner<'_> {
@@ -321,7 +371,8 @@ pub struct OneSchedule {
 }
 
 impl Resource for OneSchedule {
-    async fn find(services: &Services, path: &PathParts) -> Result<Self, Problem> {
+    async fn find(api: &Api, path: &PathParts) -> Result<Self, Problem> {
+        let services = &api.services;
         let project = services.project(&path.project()?).await?;
         let id: ScheduleId = path.read("schedule")?;
         let schedule = services.schedule(&project.value.id, id).await?;

@@ -5,6 +5,7 @@ use super::oidc::Verifier;
 use super::rate::Buckets;
 use super::settings::ApiSettings;
 use super::shown::Shown;
+use shared::service::key::KeyMemory;
 
 /// Shared by all requests of a router.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub(super) struct Holdings {
     pub(super) buckets: Buckets,
     pub(super) metrics: Metrics,
     pub(super) shown: Shown,
+    pub(super) keys: KeyMemory,
 }
 
 impl Holdings {
@@ -24,6 +26,7 @@ impl Holdings {
             buckets: Buckets::default(),
             metrics: Metrics::default(),
             shown: Shown::default(),
+            keys: KeyMemory::default(),
         }
     }
 }

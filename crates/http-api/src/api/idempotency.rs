@@ -10,8 +10,8 @@ use super::door::Api;
 use super::identity;
 use super::problem::Problem;
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use shared::domain::id::digest_hex;
@@ -33,8 +33,9 @@ pub struct Unkept;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seed(pub(super) u128);
 
-pub(super) async fn once(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let wanted = request.method() == Method::POST && request.headers().contains_key(KEY);
+/// Answers a POST; one with a key is done once.
+pub(super) async fn once(api: Api, request: Request, next: Next) -> Response {
+    let wanted = request.headers().contains_key(KEY);
     match (wanted, identity::caller(request.extensions())) {
         (true, Ok(caller)) => match claimed(&api, &caller.subject, request).await {
             Ok((Claim::Yours(ticket), request)) => detached(perform(api, ticket, request, next)).await,

@@ -5,39 +5,32 @@
 use super::door::Api;
 use super::oidc::TokenRefused;
 use super::problem::Problem;
-use axum::extract::{Request, State};
+use super::rate::Budget;
+use axum::extract::Request;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{Extensions, HeaderMap, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use shared::domain::access::{Grant, Principal, Role, Scope};
 use shared::domain::key::PREFIX;
 use shared::service::ServiceError;
+use std::sync::Arc;
 
 /// Whom a request's credential stands for.
 #[derive(Debug, Clone)]
-struct Identified(Result<Principal, Problem>);
+struct Identified(Result<Arc<Principal>, Problem>);
 
-/// Finds out who is calling, and whether they may call once more.
-pub(super) async fn identify(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    let who = principal(&api, request.headers()).await;
+/// Finds out who is calling, and what they have left to call, if that is limited.
+pub(super) async fn identify(api: &Api, request: &mut Request) -> Option<Budget> {
+    let who = principal(api, request.headers()).await;
     let budget = who.as_ref().ok().and_then(|principal| api.take(&principal.subject));
     request.extensions_mut().insert(Identified(who));
-    let mut response = match &budget {
-        Some(budget) if !budget.granted => budget.problem().into_response(),
-        Some(_) | None => next.run(request).await,
-    };
-    if let Some(budget) = budget {
-        budget.note(response.headers_mut());
-    }
-    response
+    budget
 }
 
 /// Whom the request stands for.
 ///
 /// # Errors
 /// 401 if it stands for nobody; 503 if that could not be found out.
-pub(super) fn caller(extensions: &Extensions) -> Result<Principal, Problem> {
+pub(super) fn caller(extensions: &Extensions) -> Result<Arc<Principal>, Problem> {
     let found = extensions.get::<Identified>().cloned();
     found.map_or_else(|| Err(Problem::unauthorised("nobody asked who is calling")), |found| found.0)
 }
@@ -62,12 +55,12 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     Ok(token.trim())
 }
 
-async fn principal(api: &Api, headers: &HeaderMap) -> Result<Principal, Problem> {
+async fn principal(api: &Api, headers: &HeaderMap) -> Result<Arc<Principal>, Problem> {
     let token = bearer(headers)?;
     if token.starts_with(PREFIX) || token.matches('.').count() != 2 {
-        api.services().principal_of_key(token).await.map_err(refused)
+        api.services().principal_of_key(api.keys(), token).await.map_err(refused)
     } else {
-        member(api, token).await
+        member(api, token).await.map(Arc::new)
     }
 }
 

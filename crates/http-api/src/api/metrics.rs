@@ -18,11 +18,11 @@ struct Histogram {
     sum: Duration,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    requests: BTreeMap<(String, &'static str, u16), u64>,
-    latencies: BTreeMap<(String, &'static str), Histogram>,
-}
+/// By method; counted requests by status.
+type Route = BTreeMap<&'static str, (BTreeMap<u16, u64>, Histogram)>;
+
+/// By route.
+type Counts = BTreeMap<String, Route>;
 
 /// The counters.
 #[derive(Debug, Default)]
@@ -33,8 +33,12 @@ impl Metrics {
     pub(super) fn count(&self, route: &str, method: &str, status: u16, took: Duration) {
         let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("other");
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.requests.entry((route.to_owned(), method, status)).or_default() += 1;
-        let histogram = counts.latencies.entry((route.to_owned(), method)).or_default();
+        if !counts.contains_key(route) {
+            counts.insert(route.to_owned(), Route::default());
+        }
+        let Some(counts) = counts.get_mut(route) else { return };
+        let (requests, histogram) = counts.entry(method).or_default();
+        *requests.entry(status).or_default() += 1;
         for (count, bound) in histogram.counts.iter_mut().zip(BOUNDS_MS) {
             *count += u64::from(took <= Duration::from_millis(bound));
         }
@@ -60,15 +64,21 @@ impl Metrics {
         }
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         head(to, "fleetest_http_requests_total", "counter", "Answered requests.")?;
-        for ((route, method, status), count) in &counts.requests {
-            writeln!(
-                to,
-                "fleetest_http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}} {count}"
-            )?;
+        let series = || {
+            let routes = counts.iter();
+            routes.flat_map(|(route, methods)| methods.iter().map(move |(method, of)| (route, method, of)))
+        };
+        for (route, method, (requests, _)) in series() {
+            for (status, count) in requests {
+                writeln!(
+                    to,
+                    "fleetest_http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}} {count}"
+                )?;
+            }
         }
         let name = "fleetest_http_request_duration_seconds";
         head(to, name, "histogram", "Time to the head of the answer.")?;
-        for ((route, method), histogram) in &counts.latencies {
+        for (route, method, (_, histogram)) in series() {
             histogram.write(to, name, &format!("route=\"{route}\",method=\"{method}\""))?;
         }
         Ok(())

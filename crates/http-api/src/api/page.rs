@@ -88,25 +88,25 @@ pub(super) fn written(item: &impl Serialize) -> Result<String, Problem> {
 pub fn answer_written<R, I>(
     door: &Authorized<R, I>,
     (name, uri): (&str, &Uri),
-    listed: Listed<impl AsRef<str>>,
+    listed: Listed<impl AsRef<[u8]>>,
 ) -> Response {
     let seal = |place: String| door.services().settings.token_key.seal(&format!("cursor {name}"), &place);
     let next_cursor = listed.next.map(seal);
-    let mut body =
-        String::with_capacity(listed.items.iter().map(|item| item.as_ref().len() + 1).sum::<usize>() + 256);
-    body.push_str("{\"items\":[");
+    let length = listed.items.iter().map(|item| item.as_ref().len() + 1).sum::<usize>();
+    let mut body = Vec::with_capacity(length + 256);
+    body.extend_from_slice(b"{\"items\":[");
     for (number, item) in listed.items.iter().enumerate() {
-        body.push_str(if number == 0 { "" } else { "," });
-        body.push_str(item.as_ref());
+        body.extend_from_slice(if number == 0 { b"" } else { b"," });
+        body.extend_from_slice(item.as_ref());
     }
-    body.push(']');
+    body.push(b']');
     if let Some(cursor) = &next_cursor {
         // A sealed cursor is made of digits and a point.
-        body.push_str(",\"next_cursor\":\"");
-        body.push_str(cursor);
-        body.push('"');
+        body.extend_from_slice(b",\"next_cursor\":\"");
+        body.extend_from_slice(cursor.as_bytes());
+        body.push(b'"');
     }
-    body.push('}');
+    body.push(b'}');
     let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
     if let Some(link) = next_cursor.as_deref().and_then(|cursor| link(uri, cursor)) {
         response.headers_mut().insert(header::LINK, link);
@@ -122,8 +122,25 @@ pub(super) fn answer_lines<R, I>(
 ) -> Response {
     let mut digests: String = listed.items.iter().map(Line::digest).collect();
     digests.push_str(listed.next.as_deref().unwrap_or_default());
+    answer_digested(door, list, listed, digest_hex(&digests))
+}
+
+/// A page of items that are JSON already, with its digest.
+pub(super) fn answer_digested<R, I>(
+    door: &Authorized<R, I>,
+    list: (&str, &Uri),
+    listed: Listed<impl AsRef<[u8]>>,
+    digest: String,
+) -> Response {
     let mut response = answer_written(door, list, listed);
-    response.extensions_mut().insert(Digest(digest_hex(&digests)));
+    response.extensions_mut().insert(Digest(digest));
+    response
+}
+
+/// A run as it is shown.
+pub(super) fn answer_line(line: &Line) -> Response {
+    let mut response = ([(header::CONTENT_TYPE, "application/json")], line.text()).into_response();
+    response.extensions_mut().insert(Digest(line.digest().to_owned()));
     response
 }
 

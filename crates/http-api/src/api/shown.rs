@@ -1,39 +1,75 @@
-//! Runs as they are shown in lists: most are over, and a list of them is the same text again and again.
+//! Runs as they are shown: most are over, and showing them is the same text again and again.
 //!
-//! A text is kept under the place and the version of the row that it was made of, so it is never out of date.
+//! A text is kept under the place and the version of the document that it was made of, so it is never out of date.
 
 use super::page;
 use super::problem::Problem;
 use super::wire::RunShown;
-use shared::domain::id::digest_hex;
-use shared::service::runs::RunRow;
+use axum::body::Bytes;
+use shared::domain::id::{ProjectId, RunId, digest_hex};
+use shared::domain::run::RunStatus;
+use shared::ports::Key;
+use shared::service::runs::RunDocument;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most texts kept, of a kilobyte or so each. With more, all are forgotten: what is looked at is soon back.
 const KEPT_LIMIT: usize = 4096;
 
-type Kept = BTreeMap<String, (u64, Line)>;
+type Kept = BTreeMap<Key, (u64, Line)>;
 
-/// The JSON of a run, with its digest.
+#[derive(Debug)]
+struct Seen {
+    id: RunId,
+    project: ProjectId,
+    is_over: bool,
+    text: Bytes,
+    digest: String,
+}
+
+/// The JSON of a run, and what has to be known of a run without reading it.
 #[derive(Debug, Clone)]
-pub(super) struct Line(Arc<(String, String)>);
+pub(super) struct Line(Arc<Seen>);
 
 impl Line {
-    fn new(text: String) -> Self {
+    fn read(document: &RunDocument) -> Result<Self, Problem> {
+        let run = document.run()?;
+        let (id, project) = (run.id, run.origin.project.clone());
+        let is_over = run.status == RunStatus::Finished;
+        let text = Bytes::from(page::written(&RunShown::from(run))?);
         let digest = digest_hex(&text);
-        Self(Arc::new((text, digest)))
+        Ok(Self(Arc::new(Seen { id, project, is_over, text, digest })))
+    }
+
+    /// The run.
+    pub(super) fn id(&self) -> RunId {
+        self.0.id
+    }
+
+    /// Its project.
+    pub(super) fn project(&self) -> &ProjectId {
+        &self.0.project
+    }
+
+    /// Whether it is finished.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.is_over
+    }
+
+    /// The text.
+    pub(super) fn text(&self) -> Bytes {
+        self.0.text.clone()
     }
 
     /// The digest of the text.
     pub(super) fn digest(&self) -> &str {
-        &self.0.1
+        &self.0.digest
     }
 }
 
-impl AsRef<str> for Line {
-    fn as_ref(&self) -> &str {
-        &self.0.0
+impl AsRef<[u8]> for Line {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.text
     }
 }
 
@@ -42,27 +78,35 @@ impl AsRef<str> for Line {
 pub(super) struct Shown(Mutex<Kept>);
 
 impl Shown {
-    /// The JSON of rows.
+    /// The JSON of runs.
     ///
     /// # Errors
     /// 500 if what is stored cannot be read.
-    pub(super) fn of(&self, rows: &[RunRow]) -> Result<Vec<Line>, Problem> {
+    pub(super) fn of(&self, documents: &[RunDocument]) -> Result<Vec<Line>, Problem> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.iter().map(|row| line(&mut kept, row)).collect()
+        documents.iter().map(|document| line(&mut kept, document)).collect()
+    }
+
+    /// The JSON of one run.
+    ///
+    /// # Errors
+    /// As [`Shown::of`].
+    pub(super) fn one(&self, document: &RunDocument) -> Result<Line, Problem> {
+        line(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), document)
     }
 }
 
-fn line(kept: &mut Kept, row: &RunRow) -> Result<Line, Problem> {
-    let (place, version) = row.place();
+fn line(kept: &mut Kept, document: &RunDocument) -> Result<Line, Problem> {
+    let (place, version) = document.place();
     if let Some((of, line)) = kept.get(place)
         && *of == version
     {
         return Ok(line.clone());
     }
-    let line = Line::new(page::written(&RunShown::from(row.run()?))?);
+    let line = Line::read(document)?;
     if kept.len() >= KEPT_LIMIT {
         kept.clear();
     }
-    kept.insert(place.to_owned(), (version, line.clone()));
+    kept.insert(place.clone(), (version, line.clone()));
     Ok(line)
 }

@@ -14,5 +14,5 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[utoipa::path(get, path = "/v1/me", tag = "members",
     responses((status = 200, body = MeShown), (status = "4XX", body = ProblemBody)))]
 async fn me(door: Authorized<Myself, CanRead>) -> Json<MeShown> {
-    Json(door.principal.into())
+    Json(door.principal.as_ref().clone().into())
 }

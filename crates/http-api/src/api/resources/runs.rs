@@ -1,6 +1,6 @@
 //! `/v1/projects/{project}/runs` and `/v1/runs/{run}`.
 
-use crate::api::door::{Api, Authorized, CanCancel, CanRead, CanRun, OneProject, OneRun};
+use crate::api::door::{Api, Authorized, CanCancel, CanRead, CanRun, NamedProject, OneProject, OneRun, ShownRun};
 use crate::api::extract::{Asked, Body};
 use crate::api::page::{self, Part};
 use crate::api::problem::Problem;
@@ -16,7 +16,6 @@ use shared::domain::verdict::{Cause, CauseCode};
 use shared::service::audit::Listed;
 use shared::service::order::Asker;
 use shared::service::runs::RunFilter;
-use std::sync::Arc;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -47,12 +46,12 @@ struct Wanted {
     params(("project" = String, Path), Part, Wanted),
     responses((status = 200, body = Page<RunShown>), (status = "4XX", body = ProblemBody)))]
 async fn list(
-    door: Authorized<OneProject, CanRead>,
+    door: Authorized<NamedProject, CanRead>,
     Asked(part): Asked<Part>,
     Asked(wanted): Asked<Wanted>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let project = &door.resource.0.value.id;
+    let project = &door.resource.0;
     let name = format!("runs {project}");
     let after = part.after(&door, &name)?;
     let Wanted { status, verdict, branch, commit } = wanted;
@@ -89,9 +88,12 @@ async fn create(
 /// A run.
 #[utoipa::path(get, path = "/v1/runs/{run}", tag = "runs", params(("run" = String, Path)),
     responses((status = 200, body = RunShown), (status = "4XX", body = ProblemBody)))]
-async fn show(door: Authorized<OneRun, CanRead>, wait: Wait) -> Result<Response, Problem> {
-    let services = Arc::clone(door.services());
-    let run = wait.for_change(&services, door.resource.0.value).await?;
+async fn show(door: Authorized<ShownRun, CanRead>, wait: Wait) -> Result<Response, Problem> {
+    let seen = &door.resource;
+    if wait.0.is_none() || seen.line.is_over() {
+        return Ok(wait.applied(page::answer_line(&seen.line)));
+    }
+    let run = wait.for_change(door.services(), seen.run()?).await?;
     Ok(wait.applied(Json(RunShown::from(run))))
 }
 
