@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Debug};
+use std::sync::Arc;
 
 /// A failed port call, by what the caller can do.
 #[derive(Debug, thiserror::Error)]
@@ -115,10 +116,18 @@ pub struct Document {
     pub key: Key,
     /// Set by the store: 1 on creation, plus 1 on each write.
     pub version: u64,
-    /// JSON text, less than 100 KB.
-    pub body: String,
+    /// JSON text, less than 100 KB. Shared with whoever remembers it.
+    pub body: Arc<str>,
     /// From this time on the document does not exist for readers, even if it is still on disk.
     pub expires_at: Option<Timestamp>,
+}
+
+impl Document {
+    /// Whether it exists for who reads now.
+    #[must_use]
+    pub fn lives(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|at| at > now)
+    }
 }
 
 /// What must hold for a write.

@@ -9,6 +9,7 @@
 
 mod blob;
 mod error;
+mod memory;
 mod open;
 mod read;
 mod snapshot;
@@ -17,6 +18,7 @@ mod write;
 use crate::lane::Lane;
 use async_trait::async_trait;
 use blob::BlobChange;
+use memory::Memory;
 use open::Session;
 use shared::domain::time::Timestamp;
 use shared::ports::limits::check_commit;
@@ -26,6 +28,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use tokio::sync::oneshot;
+use read::Wanted;
 use write::{Commit, Work};
 
 /// Commits that one transaction takes at most.
@@ -41,6 +44,8 @@ pub struct SqliteStore {
     writer: Lane<Session>,
     /// Absent in memory, where only the writer sees the database.
     readers: Option<Readers>,
+    /// What was read, if nobody else writes.
+    memory: Option<Arc<Memory>>,
 }
 
 #[derive(Debug)]
@@ -89,10 +94,25 @@ impl SqliteStore {
     /// `Denied` if the file cannot be opened or was written by a newer version, `Corrupt` if it is no store,
     /// `Unavailable` if another process holds it.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        Self::open_file(path, clock, None)
+    }
+
+    /// The same, of a file that nobody else will write to as long as this store lives: what was read is remembered and
+    /// need not be looked at again.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open_alone(path: &Path, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        Self::open_file(path, clock, Some(Arc::default()))
+    }
+
+    fn open_file(path: &Path, clock: Arc<dyn Clock>, memory: Option<Arc<Memory>>) -> PortResult<Self> {
         let mut writer = Session::open_file(path)?;
         writer.prepare(clock.now())?;
+        writer.memory.clone_from(&memory);
         let readers = Readers::open(path)?;
-        Self::start(clock, writer, Some(readers))
+        let writer = Lane::start("store", writer).map_err(|error| no_thread(&error))?;
+        Ok(Self { clock, waiting: Arc::default(), writer, readers: Some(readers), memory })
     }
 
     /// A store that is gone when dropped.
@@ -102,12 +122,8 @@ impl SqliteStore {
     pub fn in_memory(clock: Arc<dyn Clock>) -> PortResult<Self> {
         let mut writer = Session::open_memory()?;
         writer.prepare(clock.now())?;
-        Self::start(clock, writer, None)
-    }
-
-    fn start(clock: Arc<dyn Clock>, writer: Session, readers: Option<Readers>) -> PortResult<Self> {
         let writer = Lane::start("store", writer).map_err(|error| no_thread(&error))?;
-        Ok(Self { clock, waiting: Arc::default(), writer, readers })
+        Ok(Self { clock, waiting: Arc::default(), writer, readers: None, memory: None })
     }
 
     /// A read of a few documents.
@@ -179,13 +195,25 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn load(&self, key: &Key, now: Timestamp) -> PortResult<Option<Document>> {
-        let key = key.clone();
-        self.read(move |session| session.load(key, now)).await
+        let remembered = self.memory.as_ref().and_then(|memory| memory.document(key));
+        if let Some(document) = remembered {
+            return Ok(document.lives(now).then_some(document));
+        }
+        let (key, memory) = (key.clone(), self.memory.clone());
+        self.read(move |session| session.load(memory.as_deref(), key, now)).await
     }
 
     async fn load_many(&self, keys: &[Key], now: Timestamp) -> PortResult<Vec<Option<Document>>> {
-        let keys = keys.to_vec();
-        self.read(move |session| keys.into_iter().map(|key| session.load(key, now)).collect()).await
+        let remembered = |memory: &Arc<Memory>| keys.iter().map(|key| memory.document(key)).collect();
+        let all: Option<Vec<Document>> = self.memory.as_ref().and_then(remembered);
+        if let Some(all) = all {
+            return Ok(all.into_iter().map(|document| document.lives(now).then_some(document)).collect());
+        }
+        let (keys, memory) = (keys.to_vec(), self.memory.clone());
+        let read = move |session: &mut Session| {
+            keys.into_iter().map(|key| session.load(memory.as_deref(), key, now)).collect()
+        };
+        self.read(read).await
     }
 
     async fn query(
@@ -197,8 +225,12 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> PortResult<Page> {
         let (partition, prefix) = (partition.to_owned(), prefix.to_owned());
-        let after = after.map(str::to_owned);
-        self.read(move |session| session.query(&partition, &prefix, after.as_deref(), limit, now)).await
+        let (after, memory) = (after.map(str::to_owned), self.memory.clone());
+        let read = move |session: &mut Session| {
+            let wanted = Wanted { partition, prefix, after, limit };
+            session.query(memory.as_deref(), &wanted, now)
+        };
+        self.read(read).await
     }
 
     async fn query_index(&self, name: &str, upto: &str, limit: usize) -> PortResult<Vec<Key>> {

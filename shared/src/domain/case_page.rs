@@ -145,6 +145,12 @@ impl CaseFilter {
 }
 
 impl Sieve {
+    /// Whether it keeps every row.
+    #[must_use]
+    pub fn keeps_all(&self) -> bool {
+        self.filter == CaseFilter::default()
+    }
+
     fn wants(&self, outcome: Outcome) -> bool {
         match self.filter.outcome {
             None => true,
@@ -244,6 +250,12 @@ impl<'a> Line<'a> {
         let place = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         Some(Self { key, outcome, flaky, job, place, row: parts.next()? })
     }
+}
+
+/// The row of a line, of which nothing else is asked; `None` if it is none.
+#[must_use]
+pub fn row_of(line: &str) -> Option<&str> {
+    line.splitn(7, '\t').nth(6)
 }
 
 /// Appends the line of a row whose record is at `place`.

@@ -9,7 +9,7 @@ use super::audit::Listed;
 use super::report::pages::{index_key, records_key, rows_key, table_key};
 use super::runs::RunFilter;
 use super::{ServiceError, ServiceResult, Services};
-use crate::domain::case_page::{CaseFilter, CaseIndex, Line, PageRef, lines};
+use crate::domain::case_page::{CaseFilter, CaseIndex, Line, PageRef, lines, row_of};
 use crate::domain::case_row::CaseRow;
 use crate::domain::id::{CaseKey, ProjectId, RunId};
 use crate::domain::key_table::{HEAD_BYTES, TableHead, page_of};
@@ -17,6 +17,8 @@ use crate::domain::report::CaseRecord;
 use crate::domain::run::{Run, RunStatus};
 use crate::ports::{PortError, PortResult};
 use serde::de::DeserializeOwned;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Pages read by one request at most; a rarer match is found by going on.
 const SCAN_PAGES: usize = 64;
@@ -32,6 +34,25 @@ pub struct CaseInRun {
     pub run: Run,
     /// The case.
     pub row: CaseRow,
+}
+
+/// The JSON of a case as it is shown, in the text that it was read from.
+#[derive(Debug, Clone)]
+pub struct CaseText {
+    page: Arc<String>,
+    place: Range<usize>,
+}
+
+impl From<String> for CaseText {
+    fn from(text: String) -> Self {
+        Self { place: 0..text.len(), page: Arc::new(text) }
+    }
+}
+
+impl AsRef<[u8]> for CaseText {
+    fn as_ref(&self) -> &[u8] {
+        self.page.as_bytes().get(self.place.clone()).unwrap_or_default()
+    }
 }
 
 /// Where a case of a run was sought.
@@ -85,13 +106,14 @@ impl Services {
         filter: &CaseFilter,
         after: Option<&str>,
         limit: usize,
-    ) -> ServiceResult<Listed<String>> {
+    ) -> ServiceResult<Listed<CaseText>> {
         if run.status == RunStatus::Finished
             && let Some(listed) = self.final_cases(run.id, filter, after, limit).await?
         {
             return Ok(listed);
         }
-        self.live_cases(run, filter, after, limit).await
+        let Listed { items, next } = self.live_cases(run, filter, after, limit).await?;
+        Ok(Listed { items: items.into_iter().map(CaseText::from).collect(), next })
     }
 
     /// The same of a run that is over, if it has pages of its cases; they never change.
@@ -104,7 +126,7 @@ impl Services {
         filter: &CaseFilter,
         after: Option<&str>,
         limit: usize,
-    ) -> ServiceResult<Option<Listed<String>>> {
+    ) -> ServiceResult<Option<Listed<CaseText>>> {
         let Some(index) = self.case_index(run).await? else { return Ok(None) };
         self.paged_cases(run, (&index, filter), Place::read(after), limit).await.map(Some)
     }
@@ -124,26 +146,33 @@ impl Services {
         (index, filter): (&CaseIndex, &CaseFilter),
         from: Place,
         limit: usize,
-    ) -> ServiceResult<Listed<String>> {
+    ) -> ServiceResult<Listed<CaseText>> {
         let sieve = filter.sieve(&index.jobs);
+        let keeps = |line: &str| match sieve.keeps_all() {
+            true => Some(true),
+            false => Line::read(line).map(|line| sieve.keeps(&line)),
+        };
         let mut items = Vec::new();
         let wanted = index.pages().enumerate().skip(from.page).filter(|(_, (_, page))| sieve.may_hold(page));
         for (scanned, (page, (at, _))) in wanted.enumerate() {
             if scanned == SCAN_PAGES {
                 return Ok(Listed { items, next: Some(Place { page, line: 0 }.text()) });
             }
-            let text = self.page_text(run, at).await?;
+            let text = Arc::new(self.page_text(run, at).await?);
             let first = if page == from.page { from.line } else { 0 };
-            for (line, text) in lines(&text).enumerate().skip(first) {
-                let read =
-                    Line::read(text).ok_or_else(|| corrupt(&rows_key(run, at), &"a line is broken"))?;
-                if !sieve.keeps(&read) {
+            let mut end = 0;
+            for (line, text_of_line) in lines(&text).enumerate() {
+                let broken = || corrupt(&rows_key(run, at), &"a line is broken");
+                let row = row_of(text_of_line).ok_or_else(broken)?;
+                let place = (end + text_of_line.len() - row.len())..(end + text_of_line.len());
+                end = place.end + 1;
+                if line < first || !keeps(text_of_line).ok_or_else(broken)? {
                     continue;
                 }
                 if items.len() == limit {
                     return Ok(Listed { items, next: Some(Place { page, line }.text()) });
                 }
-                items.push(read.row.to_owned());
+                items.push(CaseText { page: Arc::clone(&text), place });
             }
         }
         Ok(Listed { items, next: None })

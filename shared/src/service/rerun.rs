@@ -62,7 +62,7 @@ impl Services {
         loop {
             let part = self.cases(run, &filter, after.as_deref(), PAGE).await?;
             for text in &part.items {
-                let row = serde_json::from_str(text);
+                let row = serde_json::from_slice(text.as_ref());
                 chosen.take(row.map_err(|error| ServiceError::Invalid(error.to_string()))?)?;
             }
             match part.next {

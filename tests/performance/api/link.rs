@@ -72,7 +72,7 @@ fn services(folder: &Path, launcher: Arc<Tokens>) -> Result<Services> {
     let clock = Arc::new(SystemClock::default());
     // The receiving end of the wakes may go: nothing but the link is measured.
     let (queue, _) = LocalQueue::new();
-    let store = SqliteStore::open(&folder.join("state.db"), Arc::<SystemClock>::clone(&clock))?;
+    let store = SqliteStore::open_alone(&folder.join("state.db"), Arc::<SystemClock>::clone(&clock))?;
     let store = Arc::new(store);
     let blobs = LocalBlobs::new(Arc::clone(&store), FileBlobs::open(folder.join("blobs"))?);
     Ok(Services {

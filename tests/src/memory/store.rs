@@ -52,7 +52,7 @@ impl Contents {
                 if let Some(entry) = &index {
                     self.index.insert((entry.clone(), write.key.clone()));
                 }
-                let document = Document { key: write.key.clone(), version, body, expires_at };
+                let document = Document { key: write.key.clone(), version, body: body.into(), expires_at };
                 self.documents.insert(write.key, (document, index));
             }
             Change::Delete => self.forget(&write.key),

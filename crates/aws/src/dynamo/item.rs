@@ -81,7 +81,7 @@ pub(super) fn document(item: &Item) -> PortResult<Document> {
         (Some(_), Some(ms)) => Some(Timestamp(ms)),
         (Some(_), None) => return Err(corrupt(&key.to_string(), "its expiry is no number")),
     };
-    Ok(Document { key, version, body: body.clone(), expires_at })
+    Ok(Document { key, version, body: body.as_str().into(), expires_at })
 }
 
 fn corrupt(subject: &str, reason: &str) -> PortError {

@@ -120,7 +120,7 @@ fn the_largest_commit_of_the_largest_documents_fits_and_is_read_page_by_page() {
     block_on(store.commit((0..COMMIT_LIMIT).map(write).collect())).unwrap();
     let page = block_on(store.query(&"p".repeat(512), "", None, COMMIT_LIMIT, START)).unwrap();
     assert_eq!((page.documents.len(), page.next), (COMMIT_LIMIT, None));
-    assert!(page.documents.iter().all(|document| document.body == body));
+    assert!(page.documents.iter().all(|document| *document.body == *body));
     let queries = connection.counts().so_far()[&("DynamoDB".to_owned(), "Query".to_owned())];
     assert!(queries >= 3, "2.5 MB came in {queries} answers");
     let keys = block_on(store.query_index(&"i".repeat(512), &long(COMMIT_LIMIT), COMMIT_LIMIT)).unwrap();

@@ -59,6 +59,10 @@ impl<T: Store> Store for Watched<T> {
         self.alarm.heed(self.inner.load(key, now).await)
     }
 
+    async fn load_many(&self, keys: &[Key], now: Timestamp) -> PortResult<Vec<Option<Document>>> {
+        self.alarm.heed(self.inner.load_many(keys, now).await)
+    }
+
     async fn query(
         &self,
         partition: &str,

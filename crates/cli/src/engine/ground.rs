@@ -56,7 +56,9 @@ pub(crate) struct Ground {
 /// Opens everything.
 pub(crate) fn lay(plot: Plot<'_>) -> PortResult<Ground> {
     let clock = Arc::new(SystemClock::default());
-    let store = Arc::new(SqliteStore::open(&plot.dir.join(STORE_FILE), Arc::<SystemClock>::clone(&clock))?);
+    // Whoever lays the ground holds the folder's lock.
+    let store = SqliteStore::open_alone(&plot.dir.join(STORE_FILE), Arc::<SystemClock>::clone(&clock))?;
+    let store = Arc::new(store);
     let files = FileBlobs::open(plot.dir.join(BLOBS_FOLDER))?;
     let blobs = Arc::new(LocalBlobs::new(Arc::clone(&store), files));
     let (store, blobs): (Arc<dyn Store>, Arc<dyn Blobs>) = match plot.alarm {

@@ -1,6 +1,7 @@
 //! Opening a database: settings, schema versions, removal of what has expired.
 
 use super::error::port_error;
+use super::memory::Memory;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use shared::domain::time::Timestamp;
@@ -9,6 +10,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long to wait for another process that writes to the same file.
@@ -28,6 +30,8 @@ pub(super) struct Session {
     pub(super) subject: String,
     /// The file and what tells it from another of its name; absent in memory.
     file: Option<(PathBuf, (u64, u64))>,
+    /// What readers remember, for the session that writes.
+    pub(super) memory: Option<Arc<Memory>>,
 }
 
 /// What tells a file from another one of the same name.
@@ -57,14 +61,14 @@ impl Session {
         let connection = opened.map_err(|error| port_error(&subject, &error))?;
         // A file that cannot be looked at is no longer there, and that is told by the first commit.
         let file = Some((path.to_owned(), identity(path).unwrap_or_default()));
-        Ok(Self { connection, subject, file })
+        Ok(Self { connection, subject, file, memory: None })
     }
 
     /// A new database in memory.
     pub(super) fn open_memory() -> PortResult<Self> {
         let subject = "memory".to_owned();
         let connection = Connection::open_in_memory().map_err(|error| port_error(&subject, &error))?;
-        Ok(Self { connection, subject, file: None })
+        Ok(Self { connection, subject, file: None, memory: None })
     }
 
     /// Brings the database to the current schema and removes what has expired.

@@ -6,11 +6,12 @@
 
 use super::blob::BlobChange;
 use super::error::port_error;
+use super::memory::Memory;
 use super::open::Session;
 use super::read::stored;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use shared::domain::time::Timestamp;
-use shared::ports::{Change, Condition, Key, PortError, PortResult, Write};
+use shared::ports::{Change, Condition, Document, Key, PortError, PortResult, Write};
 use tokio::sync::oneshot;
 
 const FOUND: &str = "SELECT version, expires_at, large FROM documents WHERE partition = ?1 AND sort = ?2";
@@ -50,7 +51,8 @@ pub(super) enum Refusal {
     Taken(String),
 }
 
-type Judgement = Result<(), Refusal>;
+/// The version that each document has from now on, in the order of the writes.
+type Judgement = Result<Vec<u64>, Refusal>;
 
 impl Session {
     pub(super) fn commit_group(&mut self, group: Vec<Commit>, now: Timestamp) {
@@ -76,18 +78,53 @@ impl Session {
         }
     }
 
-    fn transact(&mut self, group: &[Commit], now: Timestamp) -> Result<Vec<Judgement>, Failure> {
+    fn transact(&mut self, group: &[Commit], now: Timestamp) -> Result<Vec<Result<(), Refusal>>, Failure> {
         if group.is_empty() {
             return Ok(Vec::new());
         }
+        // Until this is dropped, whatever the end, nobody remembers what is written here.
+        let writing = self.memory.as_ref().map(|memory| memory.writing(group.iter().flat_map(written)));
         let transaction = begin(&mut self.connection).map_err(Failure::Before)?;
         let judged: rusqlite::Result<Vec<Judgement>> =
             group.iter().map(|commit| commit.work.apply(&transaction, now)).collect();
         // Dropping the transaction rolls it back.
         let judgements = judged.map_err(Failure::Before)?;
         transaction.commit().map_err(Failure::Ending)?;
-        Ok(judgements)
+        drop(writing);
+        if let Some(memory) = &self.memory {
+            for (commit, judgement) in group.iter().zip(&judgements) {
+                remember(memory, commit, judgement);
+            }
+        }
+        Ok(judgements.into_iter().map(|judgement| judgement.map(drop)).collect())
     }
+}
+
+/// What was written is likely to be read next. A document that a later commit of the group wrote again is remembered as
+/// that one left it.
+fn remember(memory: &Memory, commit: &Commit, judgement: &Judgement) {
+    let (Work::Documents(writes), Ok(versions)) = (&commit.work, judgement) else { return };
+    for (write, version) in writes.iter().zip(versions) {
+        match &write.change {
+            Change::Put { body, expires_at, .. } => memory.keep_written(Document {
+                key: write.key.clone(),
+                version: *version,
+                body: body.as_str().into(),
+                expires_at: *expires_at,
+            }),
+            Change::Delete => memory.forget(&write.key),
+            Change::Check => {}
+        }
+    }
+}
+
+/// The documents that a commit may change.
+fn written(commit: &Commit) -> impl Iterator<Item = &Key> {
+    let writes: &[Write] = match &commit.work {
+        Work::Documents(writes) => writes,
+        Work::Blob(..) => &[],
+    };
+    writes.iter().filter(|write| !matches!(write.change, Change::Check)).map(|write| &write.key)
 }
 
 /// Where SQLite failed: surely nothing was done, or nobody knows.
@@ -116,7 +153,7 @@ impl Work {
     fn apply(&self, connection: &Connection, now: Timestamp) -> rusqlite::Result<Judgement> {
         match self {
             Self::Documents(writes) => apply(connection, writes, now),
-            Self::Blob(key, change) => change.apply(connection, key),
+            Self::Blob(key, change) => Ok(change.apply(connection, key)?.map(|()| Vec::new())),
         }
     }
 }
@@ -140,7 +177,7 @@ fn apply(connection: &Connection, writes: &[Write], now: Timestamp) -> rusqlite:
     for (write, found) in writes.iter().zip(&all) {
         perform(connection, write, found)?;
     }
-    Ok(Ok(()))
+    Ok(Ok(all.iter().map(Found::next).collect()))
 }
 
 /// A document as it is found before it is written.
@@ -150,6 +187,13 @@ struct Found {
     version: Option<u64>,
     /// Number of its body, if that is kept apart.
     large: Option<i64>,
+}
+
+impl Found {
+    /// The version that the next write leaves.
+    fn next(&self) -> u64 {
+        self.version.unwrap_or(0) + 1
+    }
 }
 
 fn find(connection: &Connection, key: &Key, now: Timestamp) -> rusqlite::Result<Found> {
@@ -166,7 +210,7 @@ fn perform(connection: &Connection, write: &Write, found: &Found) -> rusqlite::R
     let key = &write.key;
     match &write.change {
         Change::Put { body, expires_at, index } => {
-            let next = i64::try_from(found.version.unwrap_or(0) + 1).unwrap_or(i64::MAX);
+            let next = i64::try_from(found.next()).unwrap_or(i64::MAX);
             let expires_at = expires_at.map(stored);
             let (name, sort) = index.as_ref().map(|entry| (&entry.name, &entry.sort)).unzip();
             let large = keep_apart(connection, found.large, (body.len() > BODY_BYTES).then_some(body))?;

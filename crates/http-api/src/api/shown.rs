@@ -10,13 +10,13 @@ use shared::domain::id::{ProjectId, RunId, digest_hex};
 use shared::domain::run::RunStatus;
 use shared::ports::Key;
 use shared::service::runs::RunDocument;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most texts kept, of a kilobyte or so each. With more, all are forgotten: what is looked at is soon back.
 const KEPT_LIMIT: usize = 4096;
 
-type Kept = BTreeMap<Key, (u64, Line)>;
+type Kept = HashMap<Key, (u64, Line)>;
 
 #[derive(Debug)]
 struct Seen {

@@ -66,5 +66,5 @@ pub async fn concurrent_counters_lose_nothing(store: &dyn Store) {
             scope.spawn(|| (0..25).for_each(|_| block_on(add())));
         }
     });
-    assert_eq!(load(store, &a).await.unwrap().body, "100");
+    assert_eq!(load(store, &a).await.unwrap().body.as_ref(), "100");
 }

@@ -1,0 +1,106 @@
+//! What was looked at lately, within a number of bytes.
+//!
+//! There are two halves. What is put or found is in the fresh one; when that is full, it becomes the stale one, and what
+//! nobody had looked at since the last time is gone.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Values by key, each with its size in bytes.
+#[derive(Debug)]
+pub struct Recent<K, V> {
+    fresh: HashMap<K, (usize, V)>,
+    stale: HashMap<K, (usize, V)>,
+    fresh_bytes: usize,
+    half_bytes: usize,
+}
+
+impl<K: Hash + Eq + Clone, V> Recent<K, V> {
+    /// Keeps at most twice `half_bytes`, and any single value.
+    #[must_use]
+    pub fn new(half_bytes: usize) -> Self {
+        Self { fresh: HashMap::new(), stale: HashMap::new(), fresh_bytes: 0, half_bytes }
+    }
+
+    /// Keeps a value of `bytes` in the place of what was there.
+    pub fn put(&mut self, key: K, bytes: usize, value: V) {
+        self.remove(&key);
+        if self.fresh_bytes.saturating_add(bytes) > self.half_bytes {
+            self.fresh_bytes = 0;
+            self.stale = std::mem::take(&mut self.fresh);
+        }
+        self.fresh_bytes = self.fresh_bytes.saturating_add(bytes);
+        self.fresh.insert(key, (bytes, value));
+    }
+
+    /// The value, if it is kept.
+    pub fn get(&mut self, key: &K) -> Option<&V> {
+        if !self.stale.is_empty()
+            && !self.fresh.contains_key(key)
+            && let Some((bytes, value)) = self.stale.remove(key)
+        {
+            self.put(key.clone(), bytes, value);
+        }
+        self.fresh.get(key).map(|(_, value)| value)
+    }
+
+    /// Keeps it no longer.
+    pub fn remove(&mut self, key: &K) {
+        self.stale.remove(key);
+        if let Some((bytes, _)) = self.fresh.remove(key) {
+            self.fresh_bytes = self.fresh_bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// Bytes of all that is kept.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.fresh.values().chain(self.stale.values()).map(|(bytes, _)| *bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_map_that_forgets_and_its_bytes_are_bounded(
+            steps in prop::collection::vec((0u8..3, 0u8..20, 1usize..40), 1..200)
+        ) {
+            let (mut recent, mut all) = (Recent::new(100), HashMap::new());
+            for (number, (what, key, bytes)) in steps.into_iter().enumerate() {
+                match what {
+                    0 => {
+                        recent.put(key, bytes, number);
+                        all.insert(key, number);
+                        prop_assert_eq!(recent.get(&key), Some(&number));
+                    }
+                    1 => {
+                        recent.remove(&key);
+                        all.remove(&key);
+                        prop_assert_eq!(recent.get(&key), None);
+                    }
+                    _ => {
+                        if let Some(found) = recent.get(&key).copied() {
+                            prop_assert_eq!(all.get(&key), Some(&found));
+                        }
+                    }
+                }
+                prop_assert!(recent.bytes() <= 200);
+                prop_assert_eq!(recent.fresh.values().map(|(bytes, _)| *bytes).sum::<usize>(), recent.fresh_bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_looked_at_stays() {
+        let mut recent = Recent::new(10);
+        for number in 0..100 {
+            recent.put(number, 1, ());
+            assert!(recent.get(&0).is_some(), "{number}");
+        }
+        assert!(recent.get(&50).is_none() && recent.get(&99).is_some());
+    }
+}
