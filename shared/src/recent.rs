@@ -3,23 +3,30 @@
 //! There are two halves. What is put or found is in the fresh one; when that is full, it becomes the stale one, and what
 //! nobody had looked at since the last time is gone.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "nobody sees the order: what is iterated over is only summed up"
+)]
+
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
+
+type Half<K, V, S> = HashMap<K, (usize, V), S>;
 
 /// Values by key, each with its size in bytes.
 #[derive(Debug)]
-pub struct Recent<K, V> {
-    fresh: HashMap<K, (usize, V)>,
-    stale: HashMap<K, (usize, V)>,
+pub struct Recent<K, V, S = RandomState> {
+    fresh: Half<K, V, S>,
+    stale: Half<K, V, S>,
     fresh_bytes: usize,
     half_bytes: usize,
 }
 
-impl<K: Hash + Eq + Clone, V> Recent<K, V> {
+impl<K: Hash + Eq + Clone, V, S: BuildHasher + Default> Recent<K, V, S> {
     /// Keeps at most twice `half_bytes`, and any single value.
     #[must_use]
     pub fn new(half_bytes: usize) -> Self {
-        Self { fresh: HashMap::new(), stale: HashMap::new(), fresh_bytes: 0, half_bytes }
+        Self { fresh: Half::default(), stale: Half::default(), fresh_bytes: 0, half_bytes }
     }
 
     /// Keeps a value of `bytes` in the place of what was there.
@@ -69,7 +76,7 @@ mod tests {
         fn it_is_a_map_that_forgets_and_its_bytes_are_bounded(
             steps in prop::collection::vec((0u8..3, 0u8..20, 1usize..40), 1..200)
         ) {
-            let (mut recent, mut all) = (Recent::new(100), HashMap::new());
+            let (mut recent, mut all) = (Recent::<_, _>::new(100), HashMap::new());
             for (number, (what, key, bytes)) in steps.into_iter().enumerate() {
                 match what {
                     0 => {
@@ -96,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_is_looked_at_stays() {
-        let mut recent = Recent::new(10);
+        let mut recent = Recent::<_, _>::new(10);
         for number in 0..100 {
             recent.put(number, 1, ());
             assert!(recent.get(&0).is_some(), "{number}");

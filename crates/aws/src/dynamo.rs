@@ -128,7 +128,12 @@ impl DynamoStore {
             for item in answer.responses.unwrap_or_default().into_values().flatten() {
                 documents.push(item::document(&item)?);
             }
-            left = answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|keys| keys.keys).collect();
+            left = answer
+                .unprocessed_keys
+                .unwrap_or_default()
+                .into_values()
+                .flat_map(|keys| keys.keys)
+                .collect();
             if left.is_empty() {
                 return Ok(documents);
             }

@@ -9,6 +9,7 @@
 
 mod blob;
 mod error;
+mod keeper;
 mod memory;
 mod open;
 mod read;
@@ -18,8 +19,10 @@ mod write;
 use crate::lane::Lane;
 use async_trait::async_trait;
 use blob::BlobChange;
+use keeper::Keeper;
 use memory::Memory;
 use open::Session;
+use read::Wanted;
 use shared::domain::time::Timestamp;
 use shared::ports::limits::check_commit;
 use shared::ports::{Clock, Document, Key, Page, PortError, PortResult, Store, Write};
@@ -28,7 +31,6 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use tokio::sync::oneshot;
-use read::Wanted;
 use write::{Commit, Work};
 
 /// Commits that one transaction takes at most.
@@ -44,6 +46,8 @@ pub struct SqliteStore {
     writer: Lane<Session>,
     /// Absent in memory, where only the writer sees the database.
     readers: Option<Readers>,
+    /// Absent in memory.
+    keeper: Option<Arc<Keeper>>,
     /// What was read, if nobody else writes.
     memory: Option<Arc<Memory>>,
 }
@@ -112,7 +116,8 @@ impl SqliteStore {
         writer.memory.clone_from(&memory);
         let readers = Readers::open(path)?;
         let writer = Lane::start("store", writer).map_err(|error| no_thread(&error))?;
-        Ok(Self { clock, waiting: Arc::default(), writer, readers: Some(readers), memory })
+        let keeper = Some(Arc::new(Keeper::open(path, no_thread)?));
+        Ok(Self { clock, waiting: Arc::default(), writer, readers: Some(readers), keeper, memory })
     }
 
     /// A store that is gone when dropped.
@@ -123,7 +128,7 @@ impl SqliteStore {
         let mut writer = Session::open_memory()?;
         writer.prepare(clock.now())?;
         let writer = Lane::start("store", writer).map_err(|error| no_thread(&error))?;
-        Ok(Self { clock, waiting: Arc::default(), writer, readers: None, memory: None })
+        Ok(Self { clock, waiting: Arc::default(), writer, readers: None, keeper: None, memory: None })
     }
 
     /// A read of a few documents.
@@ -141,7 +146,8 @@ impl SqliteStore {
 impl SqliteStore {
     async fn perform(&self, work: Work) -> PortResult<()> {
         let (reply, receiver) = oneshot::channel();
-        let (waiting, clock) = (Arc::clone(&self.waiting), Arc::clone(&self.clock));
+        let (waiting, clock, keeper) =
+            (Arc::clone(&self.waiting), Arc::clone(&self.clock), self.keeper.clone());
         waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Commit { work, reply });
         // One job per commit; the first takes along what has come meanwhile, and later ones find nothing to do.
         self.writer.submit(move |session| {
@@ -150,7 +156,11 @@ impl SqliteStore {
                 let size = waiting.len().min(GROUP_LIMIT);
                 waiting.drain(..size).collect::<Vec<_>>()
             };
+            let bytes = group.iter().map(keeper::size).sum();
             session.commit_group(group, clock.now());
+            if let Some(keeper) = keeper {
+                keeper.note(bytes);
+            }
         })?;
         self.writer.answer(receiver).await
     }

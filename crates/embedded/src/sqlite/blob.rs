@@ -23,6 +23,14 @@ pub(super) enum BlobChange {
 }
 
 impl BlobChange {
+    /// Bytes that it brings.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Put(bytes) | Self::PutAbsent(bytes) => bytes.len(),
+            Self::Delete => 0,
+        }
+    }
+
     pub(super) fn apply(&self, connection: &Connection, key: &str) -> rusqlite::Result<Result<(), Refusal>> {
         match self {
             Self::Put(bytes) => connection.prepare_cached(PUT)?.execute(params![key, bytes])?,

@@ -3,14 +3,15 @@
 //! What is remembered is what a read at this moment would find: a commit first makes its documents forgotten, lets nobody
 //! remember them while it is at work, and afterwards nobody who began to read before it was over.
 
+use foldhash::fast::RandomState;
 use shared::ports::{Document, Key};
 use shared::recent::Recent;
 use std::collections::HashSet;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Half of what is remembered at most, in bytes.
-const HALF_BYTES: usize = 6 * 1024 * 1024;
+const HALF_BYTES: usize = 4 * 1024 * 1024;
 /// A longer body is not remembered.
 const BODY_BYTES: usize = 64 * 1024;
 /// What a document costs beside its texts, in bytes.
@@ -24,7 +25,7 @@ pub(super) struct Moment(u64);
 
 #[derive(Debug)]
 struct State {
-    documents: Recent<Key, Document>,
+    documents: Recent<Key, Document, RandomState>,
     /// Documents that are being written.
     writing: HashSet<Key>,
     /// Commits so far, and the last of each lane.
@@ -43,7 +44,7 @@ impl Default for Memory {
     fn default() -> Self {
         let documents = Recent::new(HALF_BYTES);
         let state = State { documents, writing: HashSet::new(), commits: 0, lanes: vec![0; LANES] };
-        Self { hasher: RandomState::new(), state: Mutex::new(state) }
+        Self { hasher: RandomState::default(), state: Mutex::new(state) }
     }
 }
 

@@ -17,8 +17,9 @@ use std::time::Duration;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const FORGET_BODIES: &str = "DELETE FROM bodies WHERE id IN
     (SELECT large FROM documents WHERE expires_at <= ?1 AND large IS NOT NULL)";
-/// Pages of the write-ahead log after which it is brought home: each time, the disk is waited for.
-const LOG_PAGES: u32 = 4_000;
+/// Pages of the write-ahead log after which a commit brings it home, and waits for the disk: most of it was brought home
+/// meanwhile by [`Session::bring_home`], which no commit waits for.
+const LOG_PAGES: u32 = 16_000;
 /// What brings a database from version n to n + 1, at place n.
 const MIGRATIONS: [&str; 3] =
     [include_str!("schema.sql"), include_str!("blobs.sql"), include_str!("large.sql")];
@@ -92,6 +93,12 @@ impl Session {
             connection.execute("DELETE FROM documents WHERE expires_at <= ?1", params![past])
         })?;
         Ok(())
+    }
+
+    /// Brings home what is in the write-ahead log, as far as nobody is in the way. Commits go on meanwhile.
+    pub(super) fn bring_home(&mut self) {
+        // What stays is brought home the next time, or by a commit, which says what is wrong.
+        drop(self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
     }
 
     /// Makes every write through this connection an error.

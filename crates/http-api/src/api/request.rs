@@ -3,8 +3,8 @@
 use super::conditional::Gate;
 use super::door::Api;
 use super::problem::Problem;
-use super::{conditional, idempotency, identity, sanity};
 use super::trace::{TRACEPARENT, Trace};
+use super::{conditional, idempotency, identity, sanity};
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};

@@ -4,13 +4,14 @@
 //! bytes kept are bounded. A blob that is missing is not remembered: it may come.
 
 use async_trait::async_trait;
+use foldhash::fast::RandomState;
 use shared::ports::{Blobs, LinkTerms, PortResult};
 use shared::recent::Recent;
 use shared::service::Services;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Half of what is kept at most, in bytes.
-const HALF_BYTES: usize = 28 * 1024 * 1024;
+const HALF_BYTES: usize = 16 * 1024 * 1024;
 /// A blob that is larger than this is not kept.
 const BLOB_BYTES: usize = 2 * 1024 * 1024;
 
@@ -27,7 +28,7 @@ type Wanted = (String, Option<(u64, u64)>);
 #[derive(Debug)]
 struct Shelf {
     blobs: Arc<dyn Blobs>,
-    kept: Mutex<Recent<Wanted, Arc<[u8]>>>,
+    kept: Mutex<Recent<Wanted, Arc<[u8]>, RandomState>>,
 }
 
 /// Records are read one at a time and rarely twice.
@@ -37,7 +38,7 @@ fn worth_keeping(key: &str) -> bool {
 }
 
 impl Shelf {
-    fn kept(&self) -> MutexGuard<'_, Recent<Wanted, Arc<[u8]>>> {
+    fn kept(&self) -> MutexGuard<'_, Recent<Wanted, Arc<[u8]>, RandomState>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,17 +6,20 @@ use super::page;
 use super::problem::Problem;
 use super::wire::RunShown;
 use axum::body::Bytes;
+use foldhash::fast::RandomState;
 use shared::domain::id::{ProjectId, RunId, digest_hex};
 use shared::domain::run::RunStatus;
 use shared::ports::Key;
+use shared::recent::Recent;
 use shared::service::runs::RunDocument;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Most texts kept, of a kilobyte or so each. With more, all are forgotten: what is looked at is soon back.
-const KEPT_LIMIT: usize = 4096;
+/// Half of what is kept at most, in bytes.
+const HALF_BYTES: usize = 4 * 1024 * 1024;
+/// What a text costs beside itself, in bytes.
+const FRAME_BYTES: usize = 400;
 
-type Kept = HashMap<Key, (u64, Line)>;
+type Kept = Recent<Key, (u64, Line), RandomState>;
 
 #[derive(Debug)]
 struct Seen {
@@ -74,8 +77,14 @@ impl AsRef<[u8]> for Line {
 }
 
 /// The texts, by place.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shown(Mutex<Kept>);
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self(Mutex::new(Recent::new(HALF_BYTES)))
+    }
+}
 
 impl Shown {
     /// The JSON of runs.
@@ -104,9 +113,6 @@ fn line(kept: &mut Kept, document: &RunDocument) -> Result<Line, Problem> {
         return Ok(line.clone());
     }
     let line = Line::read(document)?;
-    if kept.len() >= KEPT_LIMIT {
-        kept.clear();
-    }
-    kept.insert(place.clone(), (version, line.clone()));
+    kept.put(place.clone(), FRAME_BYTES + line.0.text.len(), (version, line.clone()));
     Ok(line)
 }

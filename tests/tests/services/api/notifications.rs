@@ -115,7 +115,7 @@ fn a_note_that_was_handled_already_makes_no_second_message() {
     assert_eq!(office.deliver(), 1);
     // As a host would find it that read the index before another one had told it.
     let index = shared::ports::IndexEntry { name: "untold".to_owned(), sort: "0".to_owned() };
-    let change = Change::Put { body: note.body, expires_at: None, index: Some(index) };
+    let change = Change::Put { body: note.body.to_string(), expires_at: None, index: Some(index) };
     now(services.store.commit(vec![Write { key, condition: Condition::Any, change }])).unwrap();
     assert_eq!((office.deliver(), office.deliveries().len()), (0, 1));
     let left = now(services.store.query_index("untold", "~", 10)).unwrap();

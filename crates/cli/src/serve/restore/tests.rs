@@ -54,7 +54,7 @@ fn what_was_kept_comes_back_and_the_rest_does_not() {
     let back = restored(&scratch, &file).unwrap();
     let store = SqliteStore::open(&back.join(STORE_FILE), Arc::new(SystemClock::default())).unwrap();
     let found = now(store.load(&Key::new("p", "s"), shared::domain::time::Timestamp(0))).unwrap().unwrap();
-    assert_eq!((found.body.as_str(), found.version), ("\"kept\"", 1));
+    assert_eq!((found.body.as_ref(), found.version), ("\"kept\"", 1));
     let blobs = FileBlobs::open(back.join(BLOBS_FOLDER)).unwrap();
     let keys = now(blobs.list("")).unwrap();
     assert_eq!(keys.len(), 3, "{keys:?}");

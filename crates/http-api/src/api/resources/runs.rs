@@ -1,6 +1,8 @@
 //! `/v1/projects/{project}/runs` and `/v1/runs/{run}`.
 
-use crate::api::door::{Api, Authorized, CanCancel, CanRead, CanRun, NamedProject, OneProject, OneRun, ShownRun};
+use crate::api::door::{
+    Api, Authorized, CanCancel, CanRead, CanRun, NamedProject, OneProject, OneRun, ShownRun,
+};
 use crate::api::extract::{Asked, Body};
 use crate::api::page::{self, Part};
 use crate::api::problem::Problem;
