@@ -7,11 +7,7 @@ use cli::exit::{Exit, describe};
 use cli::line::{Ink, Line, Tone};
 use cli::progress::terminal::write_lines;
 use cli::{remote, run, serve, start};
-use mimalloc::MiMalloc;
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

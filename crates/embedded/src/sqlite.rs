@@ -4,8 +4,9 @@
 //! applied in turn, and none is answered before the transaction is over. Short reads happen where they are asked for, on a
 //! connection that is free: they wait neither for a transaction nor for a checkpoint (write-ahead log), and going to
 //! another thread and back takes longer than a read. Reads of the index may be long and have a thread of their own. In
-//! memory there is one connection and one thread. A crash of the process loses nothing that was answered; a power cut may
-//! lose the last commits (`synchronous=NORMAL`) but never tears one.
+//! memory there is one connection and one thread. What comes home from the log does so on a connection and a thread of its
+//! own, and who is alone with a file may remember what was read. A crash of the process loses nothing that was answered; a
+//! power cut may lose the last commits (`synchronous=NORMAL`) but never tears one.
 
 mod blob;
 mod error;

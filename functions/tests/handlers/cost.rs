@@ -20,8 +20,8 @@ use testkit::emulator;
 const CASES_PER_UNIT: usize = 20;
 /// What a run may cost, each of its shards, and each batch. The last two are to become 4 and 3.
 const PER_RUN: u64 = 60;
-const PER_SHARD: u64 = 35;
-const PER_BATCH: u64 = 8;
+const PER_SHARD: u64 = 23;
+const PER_BATCH: u64 = 6;
 
 fn spec(shards: u32) -> RunSpec {
     let suite = SuiteSpec { shards: Shards::Fixed(shards), ..SuiteSpec::new("unit", Framework::Command) };

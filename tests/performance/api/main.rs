@@ -19,7 +19,6 @@ mod table;
 
 use anyhow::{Context as _, Result, bail};
 use load::{Ask, Connection, Load, request};
-use mimalloc::MiMalloc;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -30,10 +29,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use table::{Around, Row, page};
-
-/// That of `fleetest`, for what plays its part and for the peers alike.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 const CONNECTIONS: usize = 64;
 const HELD: usize = 500;

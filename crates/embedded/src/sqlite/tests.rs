@@ -150,6 +150,19 @@ fn a_file_of_the_first_version_is_read_on() {
 }
 
 #[test]
+fn the_log_is_brought_home_beside_the_commits() {
+    let (store, folder) = in_file();
+    let written = 16;
+    for number in 0..written {
+        block_on(store.put_blob(&format!("blob-{number}"), vec![7; 1024 * 1024], false)).unwrap();
+    }
+    // Neither a commit has done it (the log is too short) nor the end of the store, which waits for what was begun.
+    drop(store);
+    let home = fs::metadata(folder.path().join("store.db")).unwrap().len();
+    assert!(home >= 8 * 1024 * 1024, "{home} bytes of {written} MiB are home");
+}
+
+#[test]
 fn a_file_that_was_removed_takes_nothing_more() {
     let (store, folder) = in_file();
     block_on(store.commit(vec![put("a", Condition::Absent, "1")])).unwrap();

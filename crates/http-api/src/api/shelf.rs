@@ -11,7 +11,7 @@ use shared::service::Services;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Half of what is kept at most, in bytes.
-const HALF_BYTES: usize = 16 * 1024 * 1024;
+const HALF_BYTES: usize = 24 * 1024 * 1024;
 /// A blob that is larger than this is not kept.
 const BLOB_BYTES: usize = 2 * 1024 * 1024;
 
