@@ -167,7 +167,7 @@ impl Store for DynamoStore {
         let answer = request.consistent_read(true).send().await;
         let found = answer.map_err(|error| self.failed(Failure::of(&error)))?.item;
         let document = found.map(|item| item::document(&item)).transpose()?;
-        Ok(document.filter(|document| document.expires_at.is_none_or(|at| at > now)))
+        Ok(document.filter(|document| document.lives(now)))
     }
 
     async fn load_many(&self, keys: &[Key], now: Timestamp) -> PortResult<Vec<Option<Document>>> {
@@ -177,8 +177,7 @@ impl Store for DynamoStore {
             let documents = self.read_batch(some).await?;
             found.extend(documents.into_iter().map(|document| (document.key.clone(), document)));
         }
-        let alive = |document: &Document| document.expires_at.is_none_or(|at| at > now);
-        Ok(keys.iter().map(|key| found.get(key).filter(|document| alive(document)).cloned()).collect())
+        Ok(keys.iter().map(|key| found.get(key).filter(|document| document.lives(now)).cloned()).collect())
     }
 
     async fn query(

@@ -9,14 +9,15 @@ use crate::domain::id::{KeyId, ProjectId};
 use crate::domain::key::{Key as ApiKey, KeyText};
 use crate::domain::time::Timestamp;
 use crate::ports::{Condition, Document, Key, PortError, PortResult};
+use crate::recent::Recent;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const KEYS: &str = "keys";
 /// A use is noted at most this often.
 const NOTED_EVERY_MS: u64 = 60_000;
-/// Keys of which is remembered what was read. With more, all are forgotten.
+/// Keys of which is remembered what was read, at most.
 const KEYS_KEPT: usize = 1_024;
 
 /// What a new key is made of.
@@ -73,8 +74,14 @@ struct Known {
 }
 
 /// Keys that were read, by digest: of use only for the version that they were read from, so never out of date.
-#[derive(Debug, Default)]
-pub struct KeyMemory(Mutex<BTreeMap<String, Arc<Known>>>);
+#[derive(Debug)]
+pub struct KeyMemory(Mutex<Recent<String, Arc<Known>>>);
+
+impl Default for KeyMemory {
+    fn default() -> Self {
+        Self(Mutex::new(Recent::new(KEYS_KEPT / 2)))
+    }
+}
 
 impl KeyMemory {
     fn read(&self, document: &Document) -> PortResult<Arc<Known>> {
@@ -85,10 +92,7 @@ impl KeyMemory {
         }
         let key: Stored<ApiKey> = super::repository::parse(document)?;
         let known = Arc::new(Known { principal: Arc::new(key.value.principal()), key });
-        if memory.len() >= KEYS_KEPT {
-            memory.clear();
-        }
-        memory.insert(place.clone(), Arc::clone(&known));
+        memory.put(place.clone(), 1, Arc::clone(&known));
         Ok(known)
     }
 }

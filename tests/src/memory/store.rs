@@ -27,13 +27,9 @@ pub struct MemoryStore {
     contents: Mutex<Contents>,
 }
 
-fn alive(document: &Document, now: Timestamp) -> bool {
-    document.expires_at.is_none_or(|at| at > now)
-}
-
 impl Contents {
     fn version(&self, key: &Key, now: Timestamp) -> Option<u64> {
-        self.documents.get(key).filter(|(d, _)| alive(d, now)).map(|(d, _)| d.version)
+        self.documents.get(key).filter(|(d, _)| d.lives(now)).map(|(d, _)| d.version)
     }
 
     fn holds(&self, write: &Write, now: Timestamp) -> bool {
@@ -85,7 +81,7 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn load(&self, key: &Key, now: Timestamp) -> PortResult<Option<Document>> {
         let contents = lock(&self.contents);
-        Ok(contents.documents.get(key).map(|(d, _)| d).filter(|d| alive(d, now)).cloned())
+        Ok(contents.documents.get(key).map(|(d, _)| d).filter(|d| d.lives(now)).cloned())
     }
 
     async fn query(
@@ -106,7 +102,7 @@ impl Store for MemoryStore {
             .range((first, Bound::Unbounded))
             .take_while(|(key, _)| key.partition == partition && key.sort.starts_with(prefix))
             .map(|(_, (document, _))| document)
-            .filter(|document| alive(document, now));
+            .filter(|document| document.lives(now));
         let documents: Vec<Document> = found.by_ref().take(limit).cloned().collect();
         let more = found.next().is_some();
         let next = documents.last().filter(|_| more).map(|last| last.key.sort.clone());

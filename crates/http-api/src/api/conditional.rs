@@ -23,11 +23,6 @@ const TAGGED_LIMIT_BYTES: usize = 1024 * 1024;
 const TAG_DIGITS: usize = 32;
 const LANES: usize = 64;
 
-/// The same for requests of every method.
-pub(super) async fn tagged(request: Request, next: Next) -> Response {
-    if request.method() == Method::GET { tag(request, next).await } else { next.run(request).await }
-}
-
 /// Answers a GET; puts the tag on the answer, and answers 304 to whom knows it.
 pub(super) async fn tag(request: Request, next: Next) -> Response {
     let known = listed(request.headers(), &header::IF_NONE_MATCH);
@@ -52,6 +47,11 @@ pub(super) async fn tag(request: Request, next: Next) -> Response {
         headers.insert(header::ETAG, value);
     }
     response
+}
+
+/// The same for requests of every method.
+pub(super) async fn tagged(request: Request, next: Next) -> Response {
+    if request.method() == Method::GET { tag(request, next).await } else { next.run(request).await }
 }
 
 /// Put into the extensions of an answer whose digest is known without looking at all of it.
