@@ -35,11 +35,7 @@ pub(crate) fn command(fast: bool) -> Result<()> {
             need("git")?;
             Ok((toolbox::test_runner(), toolbox::test_python()?))
         })?;
-    // The end-to-end tests run the program itself. With the tests, because without them dependencies have other features
-    // and would be compiled twice.
-    steps.step("build", "the compiler's message is above", || {
-        cargo(&["build", "--workspace", "--bins", "--tests", "--locked"])
-    })?;
+    steps.step("build", "the compiler's message is above", toolbox::built)?;
     let cloud = steps.step("emulator", "see the message; it listens on loopback only", emulator::start)?;
     steps.step("tests", "rerun one with `cargo nextest run -E 'test(NAME)'`", || {
         tests(&runner, &python, cloud.endpoint())
@@ -92,12 +88,13 @@ fn tests(runner: &TestRunner, python: &Path, cloud: &str) -> Result<()> {
 
 fn simulation(runner: &TestRunner, python: &Path) -> Result<()> {
     let mut command = runner.command();
-    command.args(["--package", "testkit", "--locked"]);
     if runner.is_nextest() {
-        // Without a test that runs seeds this step would prove nothing, so none is a failure.
-        command.args(["--no-tests", "fail", "-E", "test(/seed|simulat/)"]);
+        // Without a test that runs seeds this step would prove nothing, so none is a failure. Of the whole workspace,
+        // because a package alone has dependencies with other features and would be compiled once more.
+        let seeds = "package(testkit) & test(/seed|simulat/)";
+        command.args(["--workspace", "--locked", "--no-tests", "fail", "-E", seeds]);
     } else {
-        command.arg("seed");
+        command.args(["--package", "testkit", "--locked", "seed"]);
     }
     command.env(SEEDS_VARIABLE, SIMULATION_SEEDS).env(PYTHON_VARIABLE, python);
     launch::check(command.current_dir(place::root()))
@@ -115,7 +112,7 @@ fn supply_chain() -> Result<()> {
 
 /// Runs the built program on every example, as the README tells a new user to.
 fn smoke() -> Result<()> {
-    cargo(&["build", "--package", "cli", "--locked"])?;
+    toolbox::built()?;
     let program = place::target().join("debug").join("fleetest");
     let examples = place::root().join("examples");
     let mut tried = 0;

@@ -28,7 +28,7 @@ struct Stack {
 /// `cargo xtask cloud`.
 pub(crate) fn command(only: &[String]) -> Result<()> {
     let (programs, python) = (toolbox::sam_programs()?, toolbox::box_python()?);
-    launch::check(Command::new("cargo").args(["build", "--package", "cli"]).current_dir(place::root()))?;
+    toolbox::built()?;
     launch::check(sam(&programs, None)?.args(["validate", "--lint"]))?;
     let folder = ours();
     std::fs::create_dir_all(faults()).with_context(|| format!("could not make `{}`", folder.display()))?;

@@ -38,8 +38,7 @@ struct Round {
 pub(crate) fn command(examples: u32, seed: u64) -> Result<()> {
     let venv = place::target().join("venv-schemathesis");
     toolbox::environment(&venv, REQUIREMENTS)?;
-    let mut build = Command::new("cargo");
-    launch::check(build.args(["build", "--package", "cli", "--locked"]).current_dir(place::root()))?;
+    toolbox::built()?;
     let scratch = place::target().join("fuzz-api");
     if scratch.exists() {
         std::fs::remove_dir_all(&scratch).context("could not remove the files of the last round")?;

@@ -124,6 +124,15 @@ fn installed(venv: &Path, requirements: &[&str], module: &str) -> Result<()> {
     std::fs::write(&stamp, wanted).with_context(|| format!("could not write `{}`", stamp.display()))
 }
 
+/// Builds every program and every test for development.
+///
+/// All at once, because dependencies of a package alone have other features and would be compiled twice.
+pub(crate) fn built() -> Result<()> {
+    let mut build = Command::new("cargo");
+    build.args(["build", "--workspace", "--bins", "--tests", "--locked"]);
+    launch::check(build.current_dir(place::root()))
+}
+
 /// The `fleetest` program: the given one, or a fresh release build.
 pub(crate) fn fleetest(binary: Option<PathBuf>) -> Result<PathBuf> {
     if let Some(binary) = binary {
