@@ -162,11 +162,11 @@ impl Services {
                 detail.age(run_no, KEEP_RUNS);
             }
             history.observe_unit(&unit, &detail, overheads_us.get(&unit).copied());
-            for (page, detail) in (0u32..).zip(detail.to_pages()) {
+            for (page, detail) in (0u32..).zip(detail.into_pages()) {
                 pages.put(detail_key(project, job, &unit, page), &detail).await?;
             }
         }
-        let (head, units) = history.to_pages();
+        let (head, units) = history.into_pages();
         for (page, units) in (0u32..).zip(units) {
             pages.put(page_key(project, job, page), &units).await?;
         }

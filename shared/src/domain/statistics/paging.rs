@@ -51,17 +51,16 @@ fn fullest(sized: &[(u32, usize)], pages: u32) -> usize {
 
 /// Splits a map into its pages, in order; empty pages are present. `size` is an item's size in bytes, key included.
 #[must_use]
-pub fn paginate<K, V>(map: &BTreeMap<K, V>, size: impl Fn(&K, &V) -> usize) -> Vec<BTreeMap<K, V>>
+pub fn paginate<K, V>(map: BTreeMap<K, V>, size: impl Fn(&K, &V) -> usize) -> Vec<BTreeMap<K, V>>
 where
-    K: Ord + Clone + AsRef<str>,
-    V: Clone,
+    K: Ord + AsRef<str>,
 {
     let pages = pages_for(map.iter().map(|(key, value)| (key.as_ref(), size(key, value))));
-    let mut split = vec![BTreeMap::new(); usize::try_from(pages).unwrap_or(1)];
+    let mut split: Vec<BTreeMap<K, V>> = (0..pages).map(|_| BTreeMap::new()).collect();
     for (key, value) in map {
         let page = usize::try_from(page_of(key.as_ref(), pages)).unwrap_or(0);
         if let Some(page) = split.get_mut(page) {
-            page.insert(key.clone(), value.clone());
+            page.insert(key, value);
         }
     }
     split

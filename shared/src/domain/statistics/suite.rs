@@ -92,13 +92,13 @@ impl SuiteStats {
 
     /// The documents to store: the head, with the number of pages set, and the pages in order.
     #[must_use]
-    pub fn to_pages(&self) -> (SuiteHead, Vec<UnitPage>) {
-        let pages: Vec<UnitPage> = paginate(&self.units, |key, unit| unit_bytes(key, unit))
+    pub fn into_pages(self) -> (SuiteHead, Vec<UnitPage>) {
+        let pages: Vec<UnitPage> = paginate(self.units, |key, unit| unit_bytes(key, unit))
             .into_iter()
             .map(|units| UnitPage { units })
             .collect();
         let count = u32::try_from(pages.len()).unwrap_or(u32::MAX);
-        (SuiteHead { pages: count, ..self.head.clone() }, pages)
+        (SuiteHead { pages: count, ..self.head }, pages)
     }
 
     /// Counts a whole run, before its records are taken, and forgets units that the last `keep_runs` whole runs did not see. Not to be called for
@@ -148,8 +148,8 @@ impl UnitDetail {
 
     /// The documents to store, in order.
     #[must_use]
-    pub fn to_pages(&self) -> Vec<Self> {
-        paginate(&self.cases, case_bytes).into_iter().map(|cases| Self { cases }).collect()
+    pub fn into_pages(self) -> Vec<Self> {
+        paginate(self.cases, case_bytes).into_iter().map(|cases| Self { cases }).collect()
     }
 
     /// Takes one run's record of one case.

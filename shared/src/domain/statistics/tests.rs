@@ -161,21 +161,21 @@ fn pages_stay_small_and_give_back_what_they_took() {
         };
         suite.units.insert(format!("tests/dir_{n}/x.py"), unit);
     }
-    let pages = detail.to_pages();
-    let (head, unit_pages) = suite.to_pages();
+    let pages = detail.clone().into_pages();
+    let (head, unit_pages) = suite.clone().into_pages();
     assert!(pages.len().is_power_of_two() && unit_pages.len().is_power_of_two());
     let largest = pages.iter().map(|p| serde_json::to_string(p).unwrap().len()).max().unwrap();
     let largest_units = unit_pages.iter().map(|p| serde_json::to_string(p).unwrap().len()).max().unwrap();
     assert!(largest < 100_000 && largest_units < 100_000, "{largest} {largest_units}");
     assert_eq!(UnitDetail::from_pages(pages), detail);
     assert_eq!(SuiteStats::from_pages(head.clone(), unit_pages).units, suite.units);
-    assert_eq!(usize::try_from(head.pages).unwrap(), suite.to_pages().1.len());
+    assert_eq!(usize::try_from(head.pages).unwrap(), suite.into_pages().1.len());
 }
 
 #[test]
 fn a_small_suite_is_one_page() {
-    assert_eq!(SuiteStats::default().to_pages().1.len(), 1);
-    assert_eq!(UnitDetail::default().to_pages().len(), 1);
+    assert_eq!(SuiteStats::default().into_pages().1.len(), 1);
+    assert_eq!(UnitDetail::default().into_pages().len(), 1);
 }
 
 proptest! {
@@ -191,7 +191,7 @@ proptest! {
     #[test]
     fn a_key_lies_on_the_page_that_its_hash_names(keys in proptest::collection::btree_set("[a-z/]{1,30}", 0..200)) {
         let map: std::collections::BTreeMap<String, u8> = keys.into_iter().map(|k| (k, 0)).collect();
-        let pages = paginate(&map, |_, _| 2_000);
+        let pages = paginate(map.clone(), |_, _| 2_000);
         let count = u32::try_from(pages.len()).unwrap();
         for key in map.keys() {
             prop_assert!(pages[usize::try_from(page_of(key, count)).unwrap()].contains_key(key));
