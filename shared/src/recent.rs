@@ -19,7 +19,7 @@ pub struct Recent<K, V, S = RandomState> {
     half_bytes: usize,
 }
 
-impl<K: Hash + Eq + Clone, V, S: BuildHasher + Default> Recent<K, V, S> {
+impl<K: Hash + Eq, V, S: BuildHasher + Default> Recent<K, V, S> {
     /// Keeps at most twice `half_bytes`, and any single value.
     #[must_use]
     pub fn new(half_bytes: usize) -> Self {
@@ -37,15 +37,15 @@ impl<K: Hash + Eq + Clone, V, S: BuildHasher + Default> Recent<K, V, S> {
         self.fresh.insert(key, (bytes, value));
     }
 
-    /// The value, if it is kept.
-    pub fn get(&mut self, key: &K) -> Option<&V> {
-        if !self.stale.is_empty()
-            && !self.fresh.contains_key(key)
-            && let Some((bytes, value)) = self.stale.remove(key)
-        {
-            self.put(key.clone(), bytes, value);
+    /// What `look` sees of the value, if it is kept.
+    pub fn look<R>(&mut self, key: &K, look: impl FnOnce(&V) -> R) -> Option<R> {
+        if let Some((_, value)) = self.fresh.get(key) {
+            return Some(look(value));
         }
-        self.fresh.get(key).map(|(_, value)| value)
+        let (key, (bytes, value)) = self.stale.remove_entry(key)?;
+        let seen = look(&value);
+        self.put(key, bytes, value);
+        Some(seen)
     }
 
     /// Keeps it no longer.
@@ -77,15 +77,15 @@ mod tests {
                     0 => {
                         recent.put(key, bytes, number);
                         all.insert(key, number);
-                        prop_assert_eq!(recent.get(&key), Some(&number));
+                        prop_assert_eq!(recent.look(&key, |kept| *kept), Some(number));
                     }
                     1 => {
                         recent.remove(&key);
                         all.remove(&key);
-                        prop_assert_eq!(recent.get(&key), None);
+                        prop_assert_eq!(recent.look(&key, |_| ()), None);
                     }
                     _ => {
-                        if let Some(found) = recent.get(&key).copied() {
+                        if let Some(found) = recent.look(&key, |kept| *kept) {
                             prop_assert_eq!(all.get(&key), Some(&found));
                         }
                     }
@@ -101,8 +101,8 @@ mod tests {
         let mut recent = Recent::<_, _>::new(10);
         for number in 0..100 {
             recent.put(number, 1, ());
-            assert!(recent.get(&0).is_some(), "{number}");
+            assert!(recent.look(&0, |()| ()).is_some(), "{number}");
         }
-        assert!(recent.get(&50).is_none() && recent.get(&99).is_some());
+        assert!(recent.look(&50, |()| ()).is_none() && recent.look(&99, |()| ()).is_some());
     }
 }

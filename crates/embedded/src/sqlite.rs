@@ -236,12 +236,13 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> PortResult<Page> {
         let (partition, prefix) = (partition.to_owned(), prefix.to_owned());
-        let (after, memory) = (after.map(str::to_owned), self.memory.clone());
-        let read = move |session: &mut Session| {
-            let wanted = Wanted { partition, prefix, after, limit };
-            session.query(memory.as_deref(), &wanted, now)
-        };
-        self.read(read).await
+        let wanted = Wanted { partition, prefix, after: after.map(str::to_owned), limit };
+        let remembered = self.memory.as_ref().and_then(|memory| memory.page(&wanted, now));
+        if let Some(page) = remembered {
+            return Ok(page);
+        }
+        let memory = self.memory.clone();
+        self.read(move |session| session.query(memory.as_deref(), wanted, now)).await
     }
 
     async fn query_index(&self, name: &str, upto: &str, limit: usize) -> PortResult<Vec<Key>> {

@@ -87,8 +87,9 @@ impl KeyMemory {
     fn read(&self, document: &Document) -> PortResult<Arc<Known>> {
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = &document.key.sort;
-        if let Some(known) = memory.get(place).filter(|known| known.key.version == document.version) {
-            return Ok(Arc::clone(known));
+        let known = memory.look(place, Arc::clone);
+        if let Some(known) = known.filter(|known| known.key.version == document.version) {
+            return Ok(known);
         }
         let key: Stored<ApiKey> = super::repository::parse(document)?;
         let known = Arc::new(Known { principal: Arc::new(key.value.principal()), key });

@@ -26,7 +26,7 @@ pub(super) fn stored(time: Timestamp) -> i64 {
 }
 
 /// A part of the documents of a partition whose sort key has the prefix.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Wanted {
     pub(super) partition: String,
     pub(super) prefix: String,
@@ -84,15 +84,23 @@ impl Session {
     pub(super) fn query(
         &mut self,
         memory: Option<&Memory>,
-        wanted: &Wanted,
+        wanted: Wanted,
         now: Timestamp,
     ) -> PortResult<Page> {
+        let since = memory.map(|memory| (memory, memory.now()));
+        let page = self.page(since, &wanted, now)?;
+        if let Some((memory, since)) = since {
+            memory.keep_page(since, wanted, now, &page);
+        }
+        Ok(page)
+    }
+
+    fn page(&mut self, since: Remembering<'_>, wanted: &Wanted, now: Timestamp) -> PortResult<Page> {
         let Wanted { partition, prefix, after, limit } = wanted;
         let (sql, first) = match after {
             Some(after) if after >= prefix => (QUERY_AFTER, after),
             Some(_) | None => (QUERY_FROM, prefix),
         };
-        let since = memory.map(|memory| (memory, memory.now()));
         self.attempt(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query(params![partition, first, stored(now)])?;

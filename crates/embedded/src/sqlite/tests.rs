@@ -220,7 +220,7 @@ fn a_full_disk_is_named_and_hits_only_the_commit_that_needs_room() {
     session.commit_group(group, START);
     assert_eq!(answers(receivers), ["done", "store: `memory` was refused: disk is full", "done"]);
     let wanted = Wanted { partition: "p".to_owned(), prefix: String::new(), after: None, limit: 10 };
-    let page = session.query(None, &wanted, START).unwrap();
+    let page = session.query(None, wanted, START).unwrap();
     let sorts: Vec<_> = page.documents.iter().map(|document| document.key.sort.as_str()).collect();
     assert_eq!(sorts, ["last", "small"]);
 }

@@ -62,7 +62,7 @@ impl Blobs for Shelf {
             return self.blobs.fetch(key, range).await;
         }
         let wanted = (key.to_owned(), range);
-        let kept = self.kept().get(&wanted).map(Arc::clone);
+        let kept = self.kept().look(&wanted, Arc::clone);
         if let Some(bytes) = kept {
             return Ok(bytes.to_vec());
         }

@@ -107,10 +107,9 @@ impl Shown {
 
 fn line(kept: &mut Kept, document: &RunDocument) -> Result<Line, Problem> {
     let (place, version) = document.place();
-    if let Some((of, line)) = kept.get(place)
-        && *of == version
-    {
-        return Ok(line.clone());
+    let known = kept.look(place, |(of, line)| (*of == version).then(|| line.clone()));
+    if let Some(line) = known.flatten() {
+        return Ok(line);
     }
     let line = Line::read(document)?;
     kept.put(place.clone(), FRAME_BYTES + line.0.text.len(), (version, line.clone()));
