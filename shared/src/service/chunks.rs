@@ -14,6 +14,8 @@ use crate::domain::unit::UnitEvent;
 use crate::ports::{PortError, PortResult};
 use std::collections::BTreeMap;
 
+/// What the JSON of an event takes, more or less, in bytes.
+const EVENT_BYTES: usize = 256;
 /// Verdicts of one lease that stay in its document, in bytes of JSON.
 const VERDICTS_BYTES: usize = 24 * 1024;
 
@@ -22,7 +24,7 @@ fn chunk_key(run: RunId, job: JobNo, epoch: u64, part: u32) -> String {
 }
 
 fn lines(key: &str, events: &[UnitEvent]) -> PortResult<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(events.len() * EVENT_BYTES);
     for event in events {
         serde_json::to_writer(&mut bytes, event).map_err(|error| corrupt(key, &error))?;
         bytes.push(b'\n');

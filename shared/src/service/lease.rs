@@ -45,14 +45,12 @@ impl Scene {
 
 /// A part of a lease as it will be after the commit.
 struct Part {
-    lease: Stored<Lease>,
+    /// Version of the lease that the decision is about.
+    version: u64,
+    /// Name of what the decision writes. A repeated request may be decided on another queue: what one decision wrote
+    /// stays as it is.
+    unique: String,
     accepted: Box<Accepted>,
-}
-
-/// Name of what a decision about the next part writes. A repeated request may be decided on another queue: what one
-/// decision wrote stays as it is.
-fn unique(lease: &Lease, queue: &Stored<Queue>) -> String {
-    format!("{:08}-{:05}-{}", lease.epoch, lease.next_part, queue.version)
 }
 
 /// A document that was looked for.
@@ -269,23 +267,24 @@ impl Services {
         request: &ResultsRequest,
         closing: bool,
     ) -> ServiceResult<Option<Part>> {
-        let lease = scene.leases.get(&request.lease).cloned().ok_or(Rejected::StaleLease)?;
-        if lease.value.holder != caller.id {
+        let stored = scene.leases.get(&request.lease).ok_or(Rejected::StaleLease)?;
+        let (lease, queue) = (&stored.value, &scene.queue);
+        if lease.holder != caller.id {
             return Err(Rejected::StaleLease.into());
         }
-        let known: Known = self.known_for(scene.place(), &lease.value, &request.events, scene.now).await?;
+        let known: Known = self.known_for(scene.place(), lease, &request.events, scene.now).await?;
         let at = (request.epoch, request.part);
-        let decided = scene.queue.value.accept(&lease.value, at, &request.events, &known, closing)?;
+        let decided = queue.value.accept(lease, at, &request.events, &known, closing)?;
         match decided {
             Acceptance::Duplicate => Ok(None),
             Acceptance::New(mut accepted) => {
                 if accepted.lease.status != LeaseStatus::Active {
                     accepted.lease.ended_at = Some(scene.now);
                 }
-                self.store_chunk(&lease.value, request.part, &request.events).await?;
-                let unique = unique(&lease.value, &scene.queue);
+                self.store_chunk(lease, request.part, &request.events).await?;
+                let unique = format!("{:08}-{:05}-{}", lease.epoch, lease.next_part, queue.version);
                 self.shelve_verdicts(&mut accepted.lease, &unique).await?;
-                Ok(Some(Part { lease, accepted }))
+                Ok(Some(Part { version: stored.version, unique, accepted }))
             }
         }
     }
@@ -330,12 +329,11 @@ impl Services {
         let id = scene.shard.value.id;
         let mut commit = Commit::new();
         commit.replace(queue_key(id.run, id.job), scene.queue.version, &after.clone().timed(scene.now))?;
-        if let Some(Part { lease, accepted }) = part {
-            commit.replace(lease_key(id.run, id.job, lease.value.id), lease.version, &accepted.lease)?;
-            let unique = unique(&lease.value, &scene.queue);
+        if let Some(Part { version, unique, accepted }) = part {
+            commit.replace(lease_key(id.run, id.job, accepted.lease.id), *version, &accepted.lease)?;
             let at = (id.run, id.job);
             let appended = accepted.appended.clone();
-            self.append_entries(&mut commit, at, scene.queue.value.len, appended, &unique).await?;
+            self.append_entries(&mut commit, at, scene.queue.value.len, appended, unique).await?;
         }
         if let Some((_, shard)) = asked {
             // A runner that was lost in between must not be granted anything.
@@ -356,10 +354,11 @@ impl Services {
         }
         let seen: &[_] = if self.observer.looks() { &part.accepted.cases } else { &[] };
         for case in seen {
-            if let Some(UnitEvent::Case { result, .. }) = events.get(case.event) {
+            let held = part.accepted.lease.entries.get(case.entry);
+            if let (Some(held), Some(UnitEvent::Case { result, .. })) = (held, events.get(case.event)) {
                 let notice = Notice::Case {
                     job: id.job,
-                    unit: case.unit.clone(),
+                    unit: held.unit.clone(),
                     result: result.clone(),
                     retrying: case.retrying,
                 };

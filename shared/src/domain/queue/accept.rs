@@ -27,8 +27,8 @@ pub struct Known {
 /// One accepted case, for onlookers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedCase {
-    /// Unit key.
-    pub unit: String,
+    /// Place of its entry in the lease.
+    pub entry: usize,
     /// Number of the event in the part.
     pub event: usize,
     /// Whether another attempt follows.
@@ -219,7 +219,7 @@ impl<'a> Step<'a> {
         self.expect(at, Progress::Announced)?;
         let held = self.held(at)?;
         held.resulted += 1;
-        let (over, attempt, unit) = (held.resulted > held.announced, held.attempt, held.unit.clone());
+        let (over, attempt) = (held.resulted > held.announced, held.attempt);
         if over || result.attempt != attempt {
             return Err(self.malformed(at, "a result without an announced case, or of another attempt"));
         }
@@ -230,7 +230,7 @@ impl<'a> Step<'a> {
         } else {
             self.settle(result.outcome, attempt > 1);
         }
-        self.cases.push(AcceptedCase { unit, event: number, retrying });
+        self.cases.push(AcceptedCase { entry: at, event: number, retrying });
         Ok(())
     }
 
