@@ -1,16 +1,17 @@
 """The cloud in a box: an AWS emulator on loopback, and beside it what the emulator lacks: a fleet.
 
-usage: box.py PORT RUNNER FAULTS
+usage: box.py PORT RUNNER FAULTS PROGRAMS
 
 The emulator notes that a task runs, and no more. Here each task of a cluster whose name ends with `-runners` becomes a real process of
-RUNNER, with nothing but the environment of its overrides (and PATH and HOME, which an image would bring). When it ends, the task is
-stopped with its exit code; when its task is stopped, it gets SIGTERM, and SIGKILL after the container's stop timeout. Every change is
-told on the default event bus in the form that ECS has published.
+RUNNER, with nothing but the environment of its overrides (and HOME, and a PATH that begins with the folder PROGRAMS; an image would bring
+both). When it ends, the task is stopped with its exit code; when its task is stopped, it gets SIGTERM, and SIGKILL after the container's
+stop timeout. Every change is told on the default event bus in the form that ECS has published.
 
 A file FAULTS/<run id> that holds `never`, `spot` or `oom` is a fault of the next task of that run to which it can happen; it is taken
 away when it has happened. Everything ends when standard input ends.
 """
 
+import copy
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ import threading
 import time
 import traceback
 
-PORT, RUNNER, FAULTS = sys.argv[1:4]
+PORT, RUNNER, FAULTS, PROGRAMS = sys.argv[1:5]
 LOOK_EVERY_S = 0.05
 # On Fargate it takes half a minute; here long enough for a test to say what is to go wrong.
 START_AFTER_S = 1.0
@@ -32,16 +33,30 @@ SCRATCH = tempfile.mkdtemp(prefix="fleetest-box-")
 for name in [name for name in os.environ if name.startswith(("AWS_", "FLEETEST_"))]:
     del os.environ[name]
 os.environ |= {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": PORT, "TMPDIR": SCRATCH, "LAMBDA_EXECUTOR": "local"}
+# Its broker of devices listens on every address whatever it is told.
+os.environ["IOT_MTLS_ENABLED"] = "0"
 sys.argv = [sys.argv[0]]
 
 from ministack.core import responses  # noqa: E402
 from ministack.services import ecs, eventbridge  # noqa: E402
+from ministack.services.cloudformation import changesets, engine, handlers  # noqa: E402
 
 processes: dict[str, subprocess.Popen] = {}
 told: dict[str, str] = {}
 killed: dict[str, tuple[str, str, int | None]] = {}
 stopping: dict[str, float] = {}
 seen: dict[str, float] = {}
+
+
+def transformed(template: dict, provided: list | None = None, previous: dict | None = None) -> dict:
+    """What SAM makes of a template. On AWS it knows the values of parameters; the emulator tells it none, so here they are defaults."""
+    given = copy.deepcopy(template)
+    for name, value in engine._transform_parameters(template, provided, previous).items():
+        given["Parameters"][name]["Default"] = value
+    return engine._apply_transforms(given, provided, previous)
+
+
+changesets._apply_transforms = handlers._apply_transforms = transformed
 
 
 def fault(task: dict) -> tuple[str, str]:
@@ -94,7 +109,7 @@ def start(task: dict) -> None:
     overrides = task.get("overrides", {}).get("containerOverrides", [])
     given = {entry["name"]: entry["value"] for one in overrides for entry in one.get("environment", [])}
     home = tempfile.mkdtemp(prefix="task-", dir=SCRATCH)
-    environment = {"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": home} | given
+    environment = {"PATH": PROGRAMS + os.pathsep + os.environ["PATH"], "HOME": home, "TMPDIR": home} | given
     with open(os.path.join(home, "log"), "w") as log:
         processes[arn] = subprocess.Popen(
             [RUNNER, "__runner"], cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -38,7 +38,9 @@ pub(crate) fn command(only: &[String]) -> Result<()> {
     build_all.args(["--parameter-overrides", "Architecture=x86_64", &format!("RunnerImage={IMAGE}")]);
     launch::check(&mut build_all)?;
     let runner = place::target().join("debug").join("fleetest");
-    let arguments: [OsString; 2] = [runner.clone().into(), faults().into()];
+    let python_of_suites = toolbox::test_python()?;
+    let suites = python_of_suites.parent().context("the interpreter of our tests lies in no folder")?;
+    let arguments: [OsString; 3] = [runner.clone().into(), faults().into(), suites.into()];
     let emulator =
         emulator::start_with(&python, &place::root().join("tests/cloud/box.py"), &arguments, "cloud.log")?;
     let stack = Stack { programs, emulator };
@@ -59,8 +61,9 @@ pub(crate) fn command(only: &[String]) -> Result<()> {
     std::fs::write(&path, told.to_string())
         .with_context(|| format!("could not write `{}`", path.display()))?;
     let mut tests = toolbox::test_runner().command();
-    tests.args(["--package", "functions", "--features", "cloud", "--test", "cloud"]).args(only);
-    tests.env(STACK_VARIABLE, &path).env("FLEETEST_TEST_PYTHON", toolbox::test_python()?);
+    // Of the whole workspace, so that dependencies keep the features they were built with.
+    tests.args(["--workspace", "--features", "functions/cloud", "--test", "stack"]).args(only);
+    tests.env(STACK_VARIABLE, &path);
     tests.current_dir(place::root());
     let passed = launch::check(&mut tests);
     say::out(REAL);
@@ -122,6 +125,8 @@ impl Stack {
         deploy.args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--parameter-overrides"]);
         deploy.args(["Stage=dev", "Architecture=x86_64", &format!("RunnerImage={IMAGE}")]);
         deploy.arg(format!("EndpointUrl={}", self.emulator.endpoint()));
+        // Callers of functions see a version; a parameter alone does not publish one.
+        deploy.arg(format!("Release={}", if link.is_some() { "second" } else { "first" }));
         deploy.args(link.map(|link| format!("LinkUrl={link}")));
         launch::check(&mut deploy)?;
         let mut list = sam(&self.programs, Some(&self.emulator))?;

@@ -113,6 +113,8 @@ fn functions_folders_and_samples_are_the_same_set() {
         let properties = &function["Properties"];
         assert_eq!(properties["FunctionName"]["Fn::Sub"], format!("${{AWS::StackName}}-{binary}"), "{name}");
         assert!(properties["Timeout"].as_u64().unwrap() < 900, "{name}");
+        // Without it, a changed parameter would not reach those who call the alias.
+        assert_eq!(properties["AutoPublishCodeSha256"]["Ref"], "Release", "{name}");
     }
 }
 
