@@ -7,13 +7,24 @@ RUNNER, with nothing but the environment of its overrides (and HOME, and a PATH 
 both). When it ends, the task is stopped with its exit code; when its task is stopped, it gets SIGTERM, and SIGKILL after the container's
 stop timeout. Every change is told on the default event bus in the form that ECS has published.
 
-A file FAULTS/<run id> that holds `never`, `spot` or `oom` is a fault of the next task of that run to which it can happen; it is taken
-away when it has happened. Everything ends when standard input ends.
+A file FAULTS/<run id> holds what is to go wrong with that run, one fault a line, the next one first; a line is taken away when its fault
+has happened, and the file with its last line:
+
+never      a task is never started
+spot       a task is taken back
+oom        a task has too little memory
+throttled  RunTask is refused because there were too many calls
+killed     a function is ended in the middle of a batch that holds a message of the run
+lost       messages of the run are lost, for as long as the file is there
+held       tasks of the run are not started, for as long as the file is there
+
+Everything ends when standard input ends.
 """
 
 import copy
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +38,9 @@ LOOK_EVERY_S = 0.05
 # On Fargate it takes half a minute; here long enough for a test to say what is to go wrong.
 START_AFTER_S = 1.0
 STOP_TIMEOUT_S = 120
+# Long enough for a function to have begun with its batch, and too short to end it.
+CUT_AFTER_S = 0.005
+RUN_ID = re.compile("run_[0-9a-f]{32}")
 
 # It listens on every address unless told otherwise, and reads all of this while it is imported.
 SCRATCH = tempfile.mkdtemp(prefix="fleetest-box-")
@@ -37,8 +51,8 @@ os.environ |= {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": PORT, "TMPDIR": SCRATCH
 os.environ["IOT_MTLS_ENABLED"] = "0"
 sys.argv = [sys.argv[0]]
 
-from ministack.core import responses  # noqa: E402
-from ministack.services import ecs, eventbridge  # noqa: E402
+from ministack.core import lambda_runtime, responses  # noqa: E402
+from ministack.services import ecs, eventbridge, lambda_svc, sqs  # noqa: E402
 from ministack.services.cloudformation import changesets, engine, handlers  # noqa: E402
 
 processes: dict[str, subprocess.Popen] = {}
@@ -46,6 +60,8 @@ told: dict[str, str] = {}
 killed: dict[str, tuple[str, str, int | None]] = {}
 stopping: dict[str, float] = {}
 seen: dict[str, float] = {}
+taking = threading.Lock()
+doomed = threading.local()
 
 
 def transformed(template: dict, provided: list | None = None, previous: dict | None = None) -> dict:
@@ -59,14 +75,37 @@ def transformed(template: dict, provided: list | None = None, previous: dict | N
 changesets._apply_transforms = handlers._apply_transforms = transformed
 
 
-def fault(task: dict) -> tuple[str, str]:
-    """What is to happen to this task, and the file that says so."""
-    path = os.path.join(FAULTS, task.get("startedBy", "").split("/")[0])
+def fault(run: str) -> str:
+    """What is to go wrong next with a run."""
     try:
-        with open(path) as file:
-            return file.read().strip(), path
+        with open(os.path.join(FAULTS, run)) as file:
+            return file.readline().strip()
     except OSError:
-        return "", path
+        return ""
+
+
+def takes(run: str, kind: str) -> bool:
+    """Takes a fault away that happens now; whether it was there."""
+    path = os.path.join(FAULTS, run)
+    with taking:
+        try:
+            with open(path) as file:
+                lines = file.read().splitlines()
+        except OSError:
+            return False
+        if lines[:1] != [kind]:
+            return False
+        if not lines[1:]:
+            os.remove(path)
+            return True
+        with open(path + ".new", "w") as file:
+            file.write("\n".join(lines[1:]))
+        os.replace(path + ".new", path)
+        return True
+
+
+def run_of(started_by: str) -> str:
+    return started_by.split("/")[0]
 
 
 def tell(task: dict) -> None:
@@ -100,9 +139,10 @@ def stop(task: dict, code: str, reason: str, exit_code: int | None, detail: str 
 
 def start(task: dict) -> None:
     arn = task["taskArn"]
-    kind, path = fault(task)
-    if kind == "never":
-        os.remove(path)
+    run = run_of(task.get("startedBy", ""))
+    if fault(run) == "held":
+        return
+    if takes(run, "never"):
         told[arn] = "STOPPED"
         stop(task, "TaskFailedToStart", "CannotPullContainerError: pull image manifest has been retried 1 time(s)", None)
         return
@@ -138,16 +178,70 @@ def look_after(task: dict) -> None:
         stop_code, reason, detail = killed.get(arn, ("EssentialContainerExited", "Essential container in task exited", None))
         stop(task, stop_code, reason, code, detail or "")
     elif process.poll() is None and arn not in killed:
-        kind, path = fault(task)
-        if kind == "spot":
-            os.remove(path)
+        run = run_of(task.get("startedBy", ""))
+        if takes(run, "spot"):
             killed[arn] = ("SpotInterruption", "Your Spot Task was interrupted.", None)
             process.send_signal(signal.SIGTERM)
-        elif kind == "oom":
-            os.remove(path)
+        elif takes(run, "oom"):
             detail = "OutOfMemoryError: Container killed due to memory usage"
             killed[arn] = ("EssentialContainerExited", "Essential container in task exited", detail)
             process.kill()
+
+
+run_task = ecs._run_task
+run_batch = lambda_svc._run_sqs_batch
+invoke = lambda_runtime.ProvidedWorker.invoke
+
+
+def throttled_run_task(asked: dict) -> tuple:
+    if takes(run_of(asked.get("startedBy", "")), "throttled"):
+        return responses.error_response_json("ThrottlingException", "Rate exceeded.", 400)
+    return run_task(asked)
+
+
+def disturbed_batch(esm: dict, function: dict, event: dict, batch: list, url: str, name: str) -> None:
+    """A batch of messages on its way to a function."""
+    runs = {record["messageId"]: RUN_ID.findall(record["body"]) for record in event["Records"]}
+    lost = [message for message in batch if any(fault(run) == "lost" for run in runs.get(message["id"], []))]
+    if lost:
+        sqs._delete_messages_for_esm(url, {message["receipt_handle"] for message in lost})
+        gone = {message["id"] for message in lost}
+        batch = [message for message in batch if message["id"] not in gone]
+        event = {"Records": [record for record in event["Records"] if record["messageId"] not in gone]}
+    doomed.run = next((run for each in runs.values() for run in each if fault(run) == "killed"), None)
+    try:
+        if batch:
+            run_batch(esm, function, event, batch, url, name)
+    finally:
+        doomed.run = None
+
+
+def cut_invoke(worker: lambda_runtime.ProvidedWorker, event: dict, request_id: str, **more: str) -> dict:
+    """An invocation; the platform ends the process of a doomed one soon after it has begun, as it does when the time is over."""
+    run = getattr(doomed, "run", None)
+    if run is None:
+        return invoke(worker, event, request_id, **more)
+
+    over = threading.Event()
+
+    def cut() -> None:
+        while worker._current_request_id != request_id and not over.is_set():
+            time.sleep(0.001)
+        time.sleep(CUT_AFTER_S)
+        if worker._current_request_id == request_id:
+            worker._proc.kill()
+
+    threading.Thread(target=cut, daemon=True).start()
+    result = invoke(worker, event, request_id, **more)
+    over.set()
+    if result["status"] == "error":
+        takes(run, "killed")
+    return result
+
+
+ecs._ACTION_MAP["RunTask"] = throttled_run_task
+lambda_svc._run_sqs_batch = disturbed_batch
+lambda_runtime.ProvidedWorker.invoke = cut_invoke
 
 
 def one_pass() -> None:
@@ -161,6 +255,9 @@ def one_pass() -> None:
         try:
             if task["taskArn"] in processes:
                 look_after(task)
+            elif task["taskArn"] not in told and task["lastStatus"] == "STOPPED":
+                # Somebody did not want it before it began.
+                tell(task)
             elif task["taskArn"] not in told and task["lastStatus"] == "RUNNING":
                 if time.monotonic() - seen.setdefault(task["taskArn"], time.monotonic()) >= START_AFTER_S:
                     start(task)

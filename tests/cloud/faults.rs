@@ -1,4 +1,4 @@
-//! Faults of the fleet: machines taken back, too small, or never started.
+//! Faults of the fleet and of functions: machines taken back, too small, refused or never started; functions that are ended.
 
 use crate::project::{Project, SUITE};
 use crate::stack::{eventually, stack};
@@ -37,13 +37,25 @@ impl Gated {
         fs::metadata(self.project.path("begun")).map_or(0, |file| file.len())
     }
 
-    /// Lets the fault happen while the gated case runs; the run, once that began again.
-    fn suffers(&self, fault: &str) -> String {
+    /// Says what is to happen while the gated case runs; the run.
+    fn begins(&self, faults: &str) -> String {
         let run = self.project.starts();
         eventually("the case begins", || (self.begun() > 0).then_some(()));
-        fs::write(stack().faults.join(&run), fault).unwrap();
-        eventually("the case begins again", || (self.begun() > 1).then_some(()));
+        fs::write(stack().faults.join(&run), faults).unwrap();
+        run
+    }
+
+    /// Lets the gated case go on.
+    fn goes_on(&self) {
         fs::write(self.project.path("gate"), "").unwrap();
+    }
+
+    /// Lets the faults happen while the gated case runs; the run, once that began again.
+    fn suffers(&self, faults: &str) -> String {
+        let run = self.begins(faults);
+        eventually("the case begins again", || (self.begun() > 1).then_some(()));
+        assert!(!stack().faults.join(&run).exists(), "not all of it happened: {faults}");
+        self.goes_on();
         run
     }
 }
@@ -52,13 +64,16 @@ fn shards(run: &str) -> Value {
     stack().get(&format!("/v1/runs/{run}/jobs/1/shards"))
 }
 
-/// A fault in the middle of a case costs time, and nothing else.
-fn is_survived(fault: &str) {
-    let gated = Gated::new();
-    let run = gated.suffers(fault);
-    let shown = stack().finished(&run);
-    assert_eq!(shown["verdict"], "passed", "{shown}\n{}", shards(&run));
-    assert_eq!(Project::cases(&run, "passed").len(), 2);
+/// Nothing of a run went wrong for good.
+fn passes(run: &str) {
+    let shown = stack().finished(run);
+    assert_eq!(shown["verdict"], "passed", "{shown}\n{}", shards(run));
+    assert_eq!(Project::cases(run, "passed").len(), 2);
+}
+
+/// Faults in the middle of a case cost time, and nothing else.
+fn is_survived(faults: &str) {
+    passes(&Gated::new().suffers(faults));
 }
 
 #[test]
@@ -80,4 +95,29 @@ fn a_task_that_never_starts_is_started_again() {
     let shown = stack().finished(&run);
     assert_eq!(shown["verdict"], "passed", "{shown}\n{}", shards(&run));
     assert!(!fault.exists(), "the fault came too late");
+}
+
+#[test]
+fn a_launch_that_is_refused_is_tried_again() {
+    // More refusals than one call of a function waits out.
+    is_survived(&format!("oom\n{}", "throttled\n".repeat(6)));
+}
+
+#[test]
+fn a_function_that_is_ended_in_the_middle_of_a_batch_is_made_up_for() {
+    let gated = Gated::new();
+    let run = gated.begins("killed");
+    gated.goes_on();
+    passes(&run);
+    let fault = stack().faults.join(&run);
+    assert!(!fault.exists(), "no function was ended");
+}
+
+#[test]
+fn a_run_whose_messages_are_lost_ends_by_the_sweep() {
+    let gated = Gated::new();
+    let run = gated.begins("lost");
+    gated.goes_on();
+    passes(&run);
+    fs::remove_file(stack().faults.join(&run)).unwrap();
 }

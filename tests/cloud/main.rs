@@ -9,6 +9,7 @@
     reason = "a scenario that cannot be set up fails"
 )]
 
+mod claims;
 mod faults;
 mod messages;
 mod project;

@@ -44,7 +44,7 @@ fn a_run_that_is_cancelled_ends_its_task() {
     let project = Project::with(&[("test_it.py", waiting), ("fleetest.toml", SUITE)]);
     let run = project.starts();
     eventually("a case runs", || {
-        let shown = stack().get(&format!("/v1/runs/{run}/jobs/1/leases"));
+        let shown = stack().find(&format!("/v1/runs/{run}/jobs/1/leases"))?;
         shown["items"].as_array().is_some_and(|leases| !leases.is_empty()).then_some(())
     });
     project.types(&["cancel", &run]);

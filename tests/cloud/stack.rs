@@ -92,12 +92,31 @@ impl Stack {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
+    /// What the runner link answers to a call of this session.
+    pub(crate) fn link(&self, session: &str, method: &str, name: &str, body: &Value) -> Value {
+        let request =
+            ureq::http::Request::builder().method(method).uri(format!("{}/runner/v1/{name}", self.url));
+        let request = request.header("authorization", format!("Bearer {session}"));
+        let request = request.header("content-type", "application/json").body(body.to_string()).unwrap();
+        let mut answer = ureq::run(request).unwrap_or_else(|error| panic!("{name}: {error}"));
+        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
+    }
+
+    /// A resource of the API, once it is there.
+    pub(crate) fn find(&self, path: &str) -> Option<Value> {
+        let request = ureq::get(format!("{}{path}", self.url));
+        match request.header("authorization", format!("Bearer {}", admin_key())).call() {
+            Err(ureq::Error::StatusCode(404)) => None,
+            Err(error) => panic!("GET {path}: {error}"),
+            Ok(mut answer) => {
+                Some(serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap())
+            }
+        }
+    }
+
     /// A resource of the API.
     pub(crate) fn get(&self, path: &str) -> Value {
-        let request = ureq::get(format!("{}{path}", self.url));
-        let answer = request.header("authorization", format!("Bearer {}", admin_key())).call();
-        let mut answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}"));
-        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
+        self.find(path).unwrap_or_else(|| panic!("GET {path}: it is not there"))
     }
 
     /// Waits until a run is over.
