@@ -14,6 +14,7 @@ never      a task is never started
 spot       a task is taken back
 oom        a task has too little memory
 throttled  RunTask is refused because there were too many calls
+full       RunTask finds no room; AWS says so in an answer that is called a success
 killed     a function is ended in the middle of a batch that holds a message of the run
 lost       messages of the run are lost, for as long as the file is there
 held       tasks of the run are not started, for as long as the file is there
@@ -193,9 +194,13 @@ run_batch = lambda_svc._run_sqs_batch
 invoke = lambda_runtime.ProvidedWorker.invoke
 
 
-def throttled_run_task(asked: dict) -> tuple:
-    if takes(run_of(asked.get("startedBy", "")), "throttled"):
+def refused_run_task(asked: dict) -> tuple:
+    run = run_of(asked.get("startedBy", ""))
+    if takes(run, "throttled"):
         return responses.error_response_json("ThrottlingException", "Rate exceeded.", 400)
+    if takes(run, "full"):
+        reason = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
+        return responses.json_response({"tasks": [], "failures": [{"reason": reason}]})
     return run_task(asked)
 
 
@@ -239,7 +244,7 @@ def cut_invoke(worker: lambda_runtime.ProvidedWorker, event: dict, request_id: s
     return result
 
 
-ecs._ACTION_MAP["RunTask"] = throttled_run_task
+ecs._ACTION_MAP["RunTask"] = refused_run_task
 lambda_svc._run_sqs_batch = disturbed_batch
 lambda_runtime.ProvidedWorker.invoke = cut_invoke
 

@@ -104,6 +104,12 @@ fn a_launch_that_is_refused_is_tried_again() {
 }
 
 #[test]
+fn a_launch_without_room_is_tried_again() {
+    // Two zones, and in each spare machines and others.
+    is_survived(&format!("oom\n{}", "full\n".repeat(5)));
+}
+
+#[test]
 fn a_function_that_is_ended_in_the_middle_of_a_batch_is_made_up_for() {
     let gated = Gated::new();
     let run = gated.begins("killed");
