@@ -22,10 +22,12 @@ held       tasks of the run are not started, for as long as the file is there
 Everything ends when standard input ends.
 """
 
+import atexit
 import copy
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,13 +43,19 @@ START_AFTER_S = 1.0
 STOP_TIMEOUT_S = 120
 # Long enough for a function to have begun with its batch, and too short to end it.
 CUT_AFTER_S = 0.005
+END_WITHIN_S = 5
 RUN_ID = re.compile("run_[0-9a-f]{32}")
 
+# What tasks and the emulator write is gone with the box, but for what tasks said, which stays until the next one.
+SCRATCH = tempfile.tempdir = tempfile.mkdtemp(prefix="fleetest-box-")
+LOGS = os.path.join(os.path.dirname(os.path.abspath(FAULTS)), "tasks")
+shutil.rmtree(LOGS, ignore_errors=True)
+os.makedirs(LOGS)
+
 # It listens on every address unless told otherwise, and reads all of this while it is imported.
-SCRATCH = tempfile.mkdtemp(prefix="fleetest-box-")
 for name in [name for name in os.environ if name.startswith(("AWS_", "FLEETEST_"))]:
     del os.environ[name]
-os.environ |= {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": PORT, "TMPDIR": SCRATCH, "LAMBDA_EXECUTOR": "local"}
+os.environ |= {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": PORT, "TMPDIR": SCRATCH, "STATE_DIR": SCRATCH, "LAMBDA_EXECUTOR": "local"}
 # Its broker of devices listens on every address whatever it is told.
 os.environ["IOT_MTLS_ENABLED"] = "0"
 sys.argv = [sys.argv[0]]
@@ -149,9 +157,9 @@ def start(task: dict) -> None:
         return
     overrides = task.get("overrides", {}).get("containerOverrides", [])
     given = {entry["name"]: entry["value"] for one in overrides for entry in one.get("environment", [])}
-    home = tempfile.mkdtemp(prefix="task-", dir=SCRATCH)
+    home = tempfile.mkdtemp(prefix="task-")
     environment = {"PATH": PROGRAMS + os.pathsep + os.environ["PATH"], "HOME": home, "TMPDIR": home} | given
-    with open(os.path.join(home, "log"), "w") as log:
+    with open(os.path.join(LOGS, f"{run}-{os.path.basename(arn)}.log"), "w") as log:
         processes[arn] = subprocess.Popen(
             [RUNNER, "__runner"], cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
@@ -281,10 +289,11 @@ def end_with_standard_input() -> None:
     for process in processes.values():
         process.kill()
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(5)
+    time.sleep(END_WITHIN_S)
     os._exit(0)
 
 
+atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 threading.Thread(target=fleet, daemon=True).start()
 threading.Thread(target=end_with_standard_input, daemon=True).start()
 

@@ -90,20 +90,13 @@ fn faults() -> PathBuf {
 fn sam(bin: &Path, emulator: Option<&Emulator>) -> Result<Command> {
     let mut command = Command::new(bin.join("sam"));
     command.current_dir(place::root());
-    command.env("PATH", path_with(bin)?).env("SAM_CLI_TELEMETRY", "0");
+    command.env("PATH", toolbox::path_with(bin)?).env("SAM_CLI_TELEMETRY", "0");
     command.env("AWS_DEFAULT_REGION", REGION).env("AWS_REGION", REGION);
     command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
     if let Some(emulator) = emulator {
         command.env("AWS_ENDPOINT_URL", emulator.endpoint());
     }
     Ok(command)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the environment of a tool of the desk")]
-fn path_with(bin: &Path) -> Result<OsString> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = std::iter::once(bin.to_path_buf()).chain(std::env::split_paths(&path));
-    std::env::join_paths(all).context("a folder of PATH has a name that it cannot hold")
 }
 
 /// The physical ids of the stack's resources, by their names in the template.

@@ -4,6 +4,7 @@
 
 use crate::{launch, place, say};
 use anyhow::{Context as _, Result};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -100,6 +101,14 @@ pub(crate) fn sam_programs() -> Result<PathBuf> {
     let venv = place::target().join("venv-sam");
     installed(&venv, SAM_REQUIREMENTS, "samcli")?;
     Ok(venv.join("bin"))
+}
+
+/// `PATH` with a folder first.
+#[expect(clippy::disallowed_methods, reason = "the environment of a tool of the desk")]
+pub(crate) fn path_with(bin: &Path) -> Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(bin.to_path_buf()).chain(std::env::split_paths(&path));
+    std::env::join_paths(all).context("a folder of PATH has a name that it cannot hold")
 }
 
 /// Makes `venv` hold exactly these requirements; does nothing if it already does.

@@ -6,11 +6,11 @@
 
 use super::section;
 use crate::table::Table;
-use crate::{launch, place, say};
+use crate::{launch, place, say, toolbox};
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -48,13 +48,11 @@ pub(crate) fn command(rounds: usize) -> Result<()> {
     if rounds == 0 {
         bail!("a median needs at least one round; use `--rounds 20` or more");
     }
-    let mut build = Command::new("cargo");
-    build.args(["build", "--release", "--package", "functions", "--bins", "--examples"]);
-    launch::check(build.current_dir(place::root()))?;
+    let built = built()?;
+    let program = |name: &str| built.join(name).join("bootstrap");
     let platform = Platform::start()?;
-    let release = place::target().join("release");
-    let mut programs = vec![(HELLO, release.join("examples").join(HELLO))];
-    programs.extend(FUNCTIONS.map(|name| (name, release.join(name))));
+    let mut programs = vec![(HELLO, program(HELLO))];
+    programs.extend(FUNCTIONS.map(|name| (name, program(name))));
     let mut starts = vec![Vec::new(); programs.len()];
     // In turn, so that a busy moment of the machine hits all of them.
     for round in 0..=rounds {
@@ -86,12 +84,22 @@ pub(crate) fn command(rounds: usize) -> Result<()> {
     let text = format!(
         "# Starts of the functions\n\nFrom the start of the process to its first request for an event, {rounds} rounds in turn on a machine with \
          {cores} core(s), under a runtime API on loopback (targets: < {TARGET_MS} ms, < {TARGET_MB} MB). Four of them fetch the key of the tokens \
-         meanwhile. Release build, {}, stripped.\nMade by `cargo xtask bench cold`.\n\n{}",
+         meanwhile. Built as SAM builds them, {}, stripped.\nMade by `cargo xtask bench cold`.\n\n{}",
         std::env::consts::ARCH,
         table.markdown()
     );
     say::out(&text);
     section::store(&place::root().join("docs").join("performance.md"), "cold", &text)
+}
+
+/// Builds the functions as SAM does; the folder of their programs.
+fn built() -> Result<PathBuf> {
+    let tools = toolbox::sam_programs()?;
+    let mut build = Command::new(tools.join("cargo-lambda"));
+    build.args(["lambda", "build", "--release", "--bins", "--examples", "--skip-target-check"]);
+    build.env("PATH", toolbox::path_with(&tools)?).current_dir(place::root().join("functions"));
+    launch::check(&mut build)?;
+    Ok(place::target().join("lambda"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a size is shown with one digit")]
