@@ -73,7 +73,7 @@ pub(crate) fn command(only: &[String]) -> Result<()> {
 /// What a green end means, and what not.
 const REAL: &str = "\
 real:      the template, translated and deployed by SAM, and updated once; the nine compiled functions, each in its own process
-           with the environment that the template gives it; the command line; the runner, git and the test frameworks
+           with the environment that the template gives it; the command line; the runner and pytest
 emulated:  API Gateway, Lambda's scaling, SQS, DynamoDB, S3, EventBridge and its Scheduler, Secrets Manager (ministack)
 stood in:  Fargate: a task is a local process, and what ECS tells of it is told by tests/cloud/box.py
 not tried: IAM (every call is allowed), KMS, alarms, arm64, the runner's image";
