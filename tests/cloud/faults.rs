@@ -4,6 +4,7 @@ use crate::project::{Project, SUITE};
 use crate::stack::{eventually, stack};
 use serde_json::Value;
 use std::fs;
+use std::path::PathBuf;
 
 /// A case that has begun, and goes on when the test lets it.
 const GATED: &str = "\
@@ -76,6 +77,15 @@ fn is_survived(faults: &str) {
     passes(&Gated::new().suffers(faults));
 }
 
+/// A fault that no case feels costs time, and nothing else; the file that named it.
+fn is_made_up_for(fault: &str) -> PathBuf {
+    let gated = Gated::new();
+    let run = gated.begins(fault);
+    gated.goes_on();
+    passes(&run);
+    stack().faults.join(run)
+}
+
 #[test]
 fn a_machine_that_is_taken_back_costs_time_only() {
     is_survived("spot");
@@ -111,19 +121,10 @@ fn a_launch_without_room_is_tried_again() {
 
 #[test]
 fn a_function_that_is_ended_in_the_middle_of_a_batch_is_made_up_for() {
-    let gated = Gated::new();
-    let run = gated.begins("killed");
-    gated.goes_on();
-    passes(&run);
-    let fault = stack().faults.join(&run);
-    assert!(!fault.exists(), "no function was ended");
+    assert!(!is_made_up_for("killed").exists(), "no function was ended");
 }
 
 #[test]
 fn a_run_whose_messages_are_lost_ends_by_the_sweep() {
-    let gated = Gated::new();
-    let run = gated.begins("lost");
-    gated.goes_on();
-    passes(&run);
-    fs::remove_file(stack().faults.join(&run)).unwrap();
+    fs::remove_file(is_made_up_for("lost")).unwrap();
 }
