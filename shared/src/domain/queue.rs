@@ -39,6 +39,17 @@ pub struct Policy {
     pub fail_fast: Option<u32>,
 }
 
+/// The runners that have come for work so far.
+///
+/// It says how finely work should be cut. Nobody is taken out again: a runner that was lost is replaced by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Crew {
+    /// How many.
+    pub runners: u32,
+    /// Their slots together.
+    pub slots: u32,
+}
+
 /// The state of a job's queue. `free`, leased and closed entries together are `0..len`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queue {
@@ -66,6 +77,9 @@ pub struct Queue {
     pub retried: u64,
     /// No more grants, and why.
     pub stopped: Option<Stopped>,
+    /// Who has come for work.
+    #[serde(default)]
+    pub crew: Crew,
     /// When its last entry was closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drained_at: Option<Timestamp>,
@@ -90,9 +104,28 @@ impl Queue {
             deselected: 0,
             retried: 0,
             stopped: None,
+            crew: Crew::default(),
             drained_at: None,
             policy,
         }
+    }
+
+    /// The queue after a runner has come for work for the first time.
+    #[must_use]
+    pub fn joined_by(mut self, slots: u32) -> Self {
+        self.crew.runners = self.crew.runners.saturating_add(1);
+        self.crew.slots = self.crew.slots.saturating_add(slots.max(1));
+        self
+    }
+
+    /// Slots among which the work is to be shared, of a job with so many shards: one of each runner that is yet to come,
+    /// and those of the runners that have come, as many as there are shards. More have come where some were lost.
+    #[must_use]
+    pub fn sharing_slots(&self, shards: u32) -> u32 {
+        let Crew { runners, slots } = self.crew;
+        let there = u64::from(slots) * u64::from(runners.min(shards)) / u64::from(runners.max(1));
+        let to_come = shards.saturating_sub(runners);
+        u32::try_from(there).unwrap_or(u32::MAX).saturating_add(to_come).max(1)
     }
 
     /// Whether every entry is closed: nothing is left to run.

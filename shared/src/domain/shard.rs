@@ -87,6 +87,9 @@ pub struct Shard {
     /// The lease that each slot was granted last.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub holding: BTreeMap<u32, LeaseId>,
+    /// Whether the current attempt has come for work; its queue counts it then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
     /// Attempts that were lost with the host that ran them; they do not count against the limit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub excused: u32,
@@ -130,6 +133,7 @@ impl Shard {
             slots: 0,
             problem: None,
             holding: BTreeMap::new(),
+            joined: false,
             excused: 0,
             to_stop: Vec::new(),
         }
@@ -231,6 +235,7 @@ impl Shard {
     #[must_use]
     pub fn holds(&self, slot: u32, lease: Option<LeaseId>, clocks: &Clocks, now: Timestamp) -> Self {
         let mut next = self.heartbeat(clocks, now);
+        next.joined = true;
         match lease {
             Some(lease) => next.holding.insert(slot, lease),
             None => next.holding.remove(&slot),
@@ -253,6 +258,7 @@ impl Shard {
         next.handle = None;
         next.slots = 0;
         next.holding.clear();
+        next.joined = false;
         if self.id.attempt >= clocks.launch_limit + self.excused {
             next.status = ShardStatus::Failed;
         } else {

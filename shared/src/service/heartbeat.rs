@@ -1,8 +1,11 @@
 //! A runner shows that it lives, and learns what is wanted of it.
 
-use super::repository::{Commit, load_queue, load_run, shard_key};
+use super::repository::{Commit, Stored, load_together, queue_key, run_key, shard_key};
+use super::session::admitted;
 use super::token::Caller;
 use super::{DECISIONS, ServiceResult, Services};
+use crate::domain::queue::Queue;
+use crate::domain::run::Run;
 use crate::ports::PortError;
 use crate::wire::link::{Command, HeartbeatReply};
 
@@ -15,21 +18,23 @@ impl Services {
         let now = self.clock.now();
         let store = self.store.as_ref();
         let id = caller.id;
-        for _ in 0..DECISIONS {
-            let shard = self.admit(caller, now).await?;
+        let keys = [shard_key(id.run, id.job, id.shard), run_key(id.run), queue_key(id.run, id.job)];
+        let mut decisions = 0..DECISIONS;
+        let (run, queue): (Option<Stored<Run>>, Option<Stored<Queue>>) = loop {
+            let mut found = load_together(store, &keys, now).await?;
+            let shard = admitted(caller, found.take()?)?;
             let next = shard.value.heartbeat(&self.settings.clocks, now);
             let mut commit = Commit::new();
             commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
             match commit.perform(store).await {
-                Ok(()) => break,
                 // Someone else wrote the shard in between: a slot of this runner, or the fence.
-                Err(PortError::Conflict { .. }) => {}
+                Err(PortError::Conflict { .. }) if decisions.next().is_some() => {}
+                Ok(()) | Err(PortError::Conflict { .. }) => break (found.take()?, found.take()?),
                 Err(error) => return Err(error.into()),
             }
-        }
-        let cancelled = load_run(store, id.run, now).await?.is_none_or(|run| run.value.cancel.is_some());
-        let stopped =
-            load_queue(store, id.run, id.job, now).await?.is_some_and(|queue| queue.value.stopped.is_some());
+        };
+        let cancelled = run.is_none_or(|run| run.value.cancel.is_some());
+        let stopped = queue.is_some_and(|queue| queue.value.stopped.is_some());
         let command = if cancelled || stopped { Command::Cancel } else { Command::Continue };
         Ok(HeartbeatReply { command })
     }

@@ -6,7 +6,8 @@
 mod holder;
 
 use super::entries::JobPlace;
-use super::repository::{Commit, Stored, job_key, lease_key, load, load_queue, parse, queue_key, shard_key};
+use super::repository::{Commit, Stored, job_key, lease_key, load_together, queue_key, shard_key};
+use super::session::admitted;
 use super::token::Caller;
 use super::{DECISIONS, ServiceError, ServiceResult, Services};
 use crate::domain::id::{JobNo, LeaseId, RunId, ShardAttempt};
@@ -16,12 +17,11 @@ use crate::domain::queue::grant::{Ask, Grant};
 use crate::domain::queue::lease::{Lease, LeaseStatus};
 use crate::domain::queue::{Queue, Rejected};
 use crate::domain::run::{Job, ManifestInfo};
-use crate::domain::shard::{Shard, ShardRejected};
+use crate::domain::shard::Shard;
 use crate::domain::time::Timestamp;
 use crate::domain::unit::{Entry, LeasedEntry, UnitEvent};
-use crate::ports::{Document, Notice, PortError, PortResult, Topic};
+use crate::ports::{Notice, PortError, Topic};
 use crate::wire::link::{LeaseReply, LeaseRequest, ReleaseRequest, ResultsReply, ResultsRequest};
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
 /// What a call works on, as it was read.
@@ -51,18 +51,6 @@ struct Part {
     /// stays as it is.
     unique: String,
     accepted: Box<Accepted>,
-}
-
-/// A document that was looked for.
-fn typed<T: DeserializeOwned>(found: Option<Option<Document>>) -> PortResult<Option<Stored<T>>> {
-    found.flatten().as_ref().map(parse).transpose()
-}
-
-/// The shard of a caller, if the caller may be heard.
-fn admitted(caller: &Caller, shard: Option<Stored<Shard>>) -> ServiceResult<Stored<Shard>> {
-    let shard = shard.ok_or(ServiceError::Shard(ShardRejected::Fenced))?;
-    shard.value.admit(caller.id, &caller.nonce)?;
-    Ok(shard)
 }
 
 impl Services {
@@ -95,14 +83,16 @@ impl Services {
             Some(finished) => self.prepare(caller, &scene, finished, true).await?,
             None => None,
         };
-        let queue = part.as_ref().map_or(&scene.queue.value, |part| &part.accepted.queue);
-        let grant = self.choose(caller, request, &scene, queue, part.as_ref()).await?;
+        let queue = part.as_ref().map_or(&scene.queue.value, |part| &part.accepted.queue).clone();
+        let asking = &scene.shard.value;
+        let queue = if asking.joined { queue } else { queue.joined_by(asking.slots) };
+        let grant = self.choose(caller, request, &scene, &queue, part.as_ref()).await?;
         if part.is_none() && grant.is_none() {
             return Ok(if queue.settled() || queue.stopped.is_some() { LeaseReply::Done } else { wait });
         }
-        let after = grant.as_ref().map_or_else(|| queue.clone(), |grant| grant.queue.clone());
+        let after = grant.as_ref().map_or(queue, |grant| grant.queue.clone());
         let lease = grant.as_ref().map(|grant| grant.lease.id);
-        let shard = scene.shard.value.holds(request.slot, lease, &self.settings.clocks, scene.now);
+        let shard = asking.holds(request.slot, lease, &self.settings.clocks, scene.now);
         self.save(&scene, &after, part.as_ref(), Some((grant.as_ref(), &shard))).await?;
         if let Some(part) = &part {
             let events = request.finished.as_ref().map_or(&[][..], |finished| &finished.events);
@@ -191,11 +181,13 @@ impl Services {
     ) -> ServiceResult<()> {
         let now = self.clock.now();
         let store = self.store.as_ref();
-        let stored: Option<Stored<Lease>> = load(store, &lease_key(run, job, lease), now).await?;
+        let keys = [lease_key(run, job, lease), job_key(run, job), queue_key(run, job)];
+        let mut found = load_together(store, &keys, now).await?;
+        let stored: Option<Stored<Lease>> = found.take()?;
         let held = stored.filter(|lease| lease.value.status == LeaseStatus::Active);
-        let owner: Option<Stored<Job>> = load(store, &job_key(run, job), now).await?;
+        let owner: Option<Stored<Job>> = found.take()?;
         let manifest = owner.and_then(|job| job.value.manifest);
-        let queue = load_queue(store, run, job, now).await?;
+        let queue: Option<Stored<Queue>> = found.take()?;
         let (Some(held), Some(manifest), Some(queue)) = (held, manifest, queue) else {
             return Ok(());
         };
@@ -223,14 +215,13 @@ impl Services {
         let leases: Vec<LeaseId> = leases.into_iter().collect();
         let mut keys = vec![shard_key(run, job, shard), queue_key(run, job), job_key(run, job)];
         keys.extend(leases.iter().map(|lease| lease_key(run, job, *lease)));
-        let found = self.store.load_many(&keys, now).await?;
-        let mut found = found.into_iter();
-        let shard = admitted(caller, typed(found.next())?)?;
-        let queue: Option<Stored<Queue>> = typed(found.next())?;
-        let job: Option<Stored<Job>> = typed(found.next())?;
+        let mut found = load_together(self.store.as_ref(), &keys, now).await?;
+        let shard = admitted(caller, found.take()?)?;
+        let queue: Option<Stored<Queue>> = found.take()?;
+        let job: Option<Stored<Job>> = found.take()?;
         let mut held = BTreeMap::new();
-        for (lease, document) in leases.into_iter().zip(found) {
-            held.extend(typed(Some(document))?.map(|stored| (lease, stored)));
+        for lease in leases {
+            held.extend(found.take()?.map(|stored| (lease, stored)));
         }
         let (Some(queue), Some(job)) = (queue, job) else { return Ok(None) };
         let shards = job.value.shards;
@@ -305,13 +296,11 @@ impl Services {
             .map(|part| (first..).zip(part.accepted.appended.iter().cloned()).collect())
             .unwrap_or_default();
         let window = self.window(scene.place(), queue, &appended, scene.now).await?;
-        let (live_slots, others_alive) = self.live_slots(scene).await?;
         let ask = Ask {
             holder: caller.id,
             slot: request.slot,
             request_id: request.request_id.clone(),
-            live_slots,
-            others_alive,
+            shards: scene.shards,
             overhead_ms: self.settings.batch_overhead_ms,
             now: scene.now,
         };

@@ -2,7 +2,8 @@
 //!
 //! The manifest turns into the ordered entries of the queue here, from history: runners know nothing of it.
 
-use super::repository::{Commit, Stored, job_key, load, queue_key, shard_key};
+use super::repository::{Commit, Stored, job_key, load_together, queue_key, shard_key};
+use super::session::admitted;
 use super::submit::load_spec;
 use super::token::Caller;
 use super::{DECISIONS, ServiceError, ServiceResult, Services};
@@ -62,10 +63,11 @@ impl Services {
     ) -> ServiceResult<ManifestReply> {
         let now = self.clock.now();
         let id = caller.id;
-        let shard = self.admit(caller, now).await?;
-        let job: Stored<Job> = load(self.store.as_ref(), &job_key(id.run, id.job), now)
-            .await?
-            .ok_or_else(|| ServiceError::NotFound(format!("job {}", id.job)))?;
+        let keys = [shard_key(id.run, id.job, id.shard), job_key(id.run, id.job)];
+        let mut found = load_together(self.store.as_ref(), &keys, now).await?;
+        let shard = admitted(caller, found.take()?)?;
+        let job: Stored<Job> =
+            found.take()?.ok_or_else(|| ServiceError::NotFound(format!("job {}", id.job)))?;
         if let Some(manifest) = &job.value.manifest {
             return Ok(ManifestReply { digest: manifest.digest.clone(), yours: yours.to_owned() });
         }

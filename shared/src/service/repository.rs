@@ -112,6 +112,22 @@ pub(crate) async fn load<T: DeserializeOwned>(
     store.load(key, now).await?.as_ref().map(parse).transpose()
 }
 
+/// Documents that were read together, to be taken in the order of their keys.
+pub(crate) struct Together(std::vec::IntoIter<Option<Document>>);
+
+impl Together {
+    /// The next one, if there is such a document.
+    pub(crate) fn take<T: DeserializeOwned>(&mut self) -> PortResult<Option<Stored<T>>> {
+        self.0.next().flatten().as_ref().map(parse).transpose()
+    }
+}
+
+/// Loads documents of different types at once. They are not of one moment: what is decided on them is saved under
+/// the versions of all that it depends on.
+pub(crate) async fn load_together(store: &dyn Store, keys: &[Key], now: Timestamp) -> PortResult<Together> {
+    Ok(Together(store.load_many(keys, now).await?.into_iter()))
+}
+
 /// Loads every typed document of a partition whose sort key has the prefix.
 pub(crate) async fn load_all<T: DeserializeOwned>(
     store: &dyn Store,

@@ -1,6 +1,6 @@
 //! A runner comes forward: bootstrap token in, session out.
 
-use super::repository::{Commit, Stored, job_key, load, load_jobs, load_run, load_shard, shard_key};
+use super::repository::{Commit, Stored, job_key, load_jobs, load_shard, load_together, shard_key};
 use super::submit::load_spec;
 use super::token::Caller;
 use super::{DECISIONS, ServiceError, ServiceResult, Services};
@@ -9,6 +9,13 @@ use crate::domain::shard::{Shard, ShardRejected};
 use crate::domain::time::Timestamp;
 use crate::wire::link::{LINK_VERSION, SessionReply, SessionRequest};
 use std::collections::BTreeMap;
+
+/// The shard of a caller as it was found, if the caller may be heard.
+pub(crate) fn admitted(caller: &Caller, shard: Option<Stored<Shard>>) -> ServiceResult<Stored<Shard>> {
+    let shard = shard.ok_or(ServiceError::Shard(ShardRejected::Fenced))?;
+    shard.value.admit(caller.id, &caller.nonce)?;
+    Ok(shard)
+}
 
 impl Services {
     /// Exchanges a bootstrap token for a session. Repeating it with the same nonce gives the same session.
@@ -45,19 +52,18 @@ impl Services {
     ) -> ServiceResult<SessionReply> {
         let now = self.clock.now();
         let store = self.store.as_ref();
-        let shard = load_shard(store, id, now).await?.ok_or(ServiceError::Shard(ShardRejected::Fenced))?;
+        let keys = [shard_key(id.run, id.job, id.shard), job_key(id.run, id.job)];
+        let mut found = load_together(store, &keys, now).await?;
+        let shard: Stored<Shard> = found.take()?.ok_or(ServiceError::Shard(ShardRejected::Fenced))?;
         let next =
             shard.value.open_session(id, &request.boot_nonce, request.slots, &self.settings.clocks, now)?;
-        let run =
-            load_run(store, id.run, now).await?.ok_or_else(|| ServiceError::NotFound(id.run.to_string()))?;
-        let job: Stored<Job> = load(store, &job_key(id.run, id.job), now)
-            .await?
-            .ok_or_else(|| ServiceError::NotFound(format!("job {}", id.job)))?;
+        let job: Stored<Job> =
+            found.take()?.ok_or_else(|| ServiceError::NotFound(format!("job {}", id.job)))?;
         if job.value.status != JobStatus::Running {
             // A runner that was on its way while its job was closed: what is over is never touched again.
             return Err(ShardRejected::Fenced.into());
         }
-        let spec = load_spec(self, run.value.id).await?;
+        let spec = load_spec(self, id.run).await?;
         let mut job_spec = job.value.spec.clone();
         // More than all there is was not given to the runner.
         job_spec.suite.slots =
@@ -87,11 +93,7 @@ impl Services {
 
     /// The shard of a caller, if the caller may be heard.
     pub(crate) async fn admit(&self, caller: &Caller, now: Timestamp) -> ServiceResult<Stored<Shard>> {
-        let shard = load_shard(self.store.as_ref(), caller.id, now)
-            .await?
-            .ok_or(ServiceError::Shard(ShardRejected::Fenced))?;
-        shard.value.admit(caller.id, &caller.nonce)?;
-        Ok(shard)
+        admitted(caller, load_shard(self.store.as_ref(), caller.id, now).await?)
     }
 
     /// The jobs of a run.

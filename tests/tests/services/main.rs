@@ -6,6 +6,7 @@ mod api;
 mod desk;
 mod hosting;
 mod link;
+mod wakes;
 
 use desk::{Desk, aborted, announced, case, cases, now, spec, started, suite, unit, whole};
 use shared::domain::case::CaseId;

@@ -26,10 +26,8 @@ pub struct Ask {
     pub slot: u32,
     /// The request: asking twice is one lease.
     pub request_id: String,
-    /// Slots of all live runners of the job, at least 1.
-    pub live_slots: u32,
-    /// Whether other shards of the job are alive.
-    pub others_alive: bool,
+    /// Shards of the job.
+    pub shards: u32,
     /// Cost of starting a batch, in milliseconds.
     pub overhead_ms: u64,
     /// Now.
@@ -55,7 +53,7 @@ impl Queue {
         if self.stopped.is_some() {
             return None;
         }
-        let target = batch_target_ms(self.remaining_ms, ask.live_slots, ask.overhead_ms);
+        let target = batch_target_ms(self.remaining_ms, self.sharing_slots(ask.shards), ask.overhead_ms);
         let entries = choose(window, ask, target);
         if entries.is_empty() {
             return None;
@@ -90,7 +88,7 @@ impl Queue {
 /// time is reached.
 fn choose(window: &[LeasedEntry], ask: &Ask, target_ms: u64) -> Vec<LeasedEntry> {
     let suits =
-        |leased: &&LeasedEntry| !(ask.others_alive && leased.entry.avoid_shard == Some(ask.holder.shard));
+        |leased: &&LeasedEntry| !(ask.shards > 1 && leased.entry.avoid_shard == Some(ask.holder.shard));
     let mut fitting = window.iter().filter(suits).peekable();
     let mut any = window.iter();
     // When only entries to be avoided are left, running them here beats not running them.

@@ -104,8 +104,7 @@ impl Model {
             holder: ShardAttempt { run: RunId(1), job: JobNo(1), shard, attempt: 1 },
             slot: 1,
             request_id: self.asked.to_string(),
-            live_slots: slots,
-            others_alive: slots > 1,
+            shards: slots,
             overhead_ms: 1,
             now: NOW,
         };
@@ -370,4 +369,17 @@ proptest! {
         model.drain();
         prop_assert!(model.queue.settled());
     }
+}
+
+#[test]
+fn work_is_shared_among_who_came_and_who_is_yet_to_come() {
+    let queue = Queue::new(10, 1_000, Policy { retries: 0, fail_fast: None });
+    assert_eq!((queue.sharing_slots(0), queue.sharing_slots(1), queue.sharing_slots(4)), (1, 1, 4));
+    let queue = queue.joined_by(8);
+    assert_eq!((queue.sharing_slots(1), queue.sharing_slots(4)), (8, 11));
+    let lost_twice = queue.joined_by(8).joined_by(8);
+    assert_eq!(
+        (lost_twice.sharing_slots(1), lost_twice.sharing_slots(2), lost_twice.sharing_slots(4)),
+        (8, 16, 25)
+    );
 }
