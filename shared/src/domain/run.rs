@@ -137,6 +137,26 @@ pub struct Job {
     pub judgement: Option<Judgement>,
 }
 
+impl Job {
+    /// A job that waits for its gates.
+    #[must_use]
+    pub fn waiting(run: RunId, no: JobNo, spec: JobSpec) -> Self {
+        Self {
+            run,
+            no,
+            spec,
+            status: JobStatus::Waiting,
+            shards: 0,
+            started_at: None,
+            deadline: None,
+            finished_at: None,
+            manifest: None,
+            broken: None,
+            judgement: None,
+        }
+    }
+}
+
 /// What the gates of a waiting job say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gate {

@@ -117,7 +117,7 @@ impl Services {
             for shard in &found.shards {
                 let begun = shard.value.status == ShardStatus::Launching && shard.value.handle.is_none();
                 if let Some(job) = found.job_of(&shard.value).filter(|job| begun && is_going(found, job)) {
-                    self.launch_shard(job, shard.clone()).await?;
+                    self.launch_shards(job, std::slice::from_ref(shard)).await?;
                 }
             }
         }
@@ -132,7 +132,7 @@ impl Services {
             |shard: &&Stored<Shard>| shard.value.id.job == grant.job && shard.value.id.shard == grant.shard;
         let Some(shard) = found.shards.iter().find(wanted).cloned() else { return Ok(()) };
         let Some(job) = found.job_of(&shard.value) else { return Ok(()) };
-        self.launch_shard(job, shard).await
+        self.launch_shards(job, &[shard]).await
     }
 
     /// Waiting is over: the run's own time begins. Whether it does; else someone has changed the run, and the next

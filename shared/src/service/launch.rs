@@ -1,15 +1,44 @@
 //! Starting the runners that are wanted: the intent is saved first, then the launcher is called.
 //!
-//! A crash between the two leaves a shard that is launching without a handle; the next pass calls the
-//! launcher again, which starts nothing twice.
+//! Both sides of the calls are saved for several shards at once. A crash between the two leaves shards that are
+//! launching without a handle; the next pass calls the launcher again, which starts nothing twice.
 
-use super::repository::{Commit, Stored, job_key, load, load_run, load_shards, shard_key};
+use super::repository::{Commit, Stored, job_key, load, load_run_and_jobs, load_shards, shard_key};
 use super::{ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::run::{Job, JobStatus, RunStatus};
-use crate::domain::shard::{Shard, ShardStatus};
+use crate::domain::shard::{Clocks, Shard, ShardStatus};
+use crate::domain::time::Timestamp;
 use crate::domain::verdict::{Cause, CauseCode};
-use crate::ports::{LaunchOrder, PortError, Topic};
+use crate::ports::{COMMIT_LIMIT, LaunchOrder, PortError, Topic};
+
+/// A shard as it was read, and as it is to be.
+struct Change {
+    before: Stored<Shard>,
+    next: Shard,
+}
+
+impl Change {
+    fn is_one(&self) -> bool {
+        self.next != self.before.value
+    }
+
+    fn after(&self) -> Stored<Shard> {
+        Stored { value: self.next.clone(), version: self.before.version + u64::from(self.is_one()) }
+    }
+}
+
+/// The launch of a shard that is to be launched, or was intended to be by someone who did not get to the end.
+fn intent(shard: &Stored<Shard>, clocks: &Clocks, now: Timestamp) -> Option<Change> {
+    let next = match shard.value.status {
+        ShardStatus::Launching if shard.value.handle.is_none() => shard.value.clone(),
+        ShardStatus::Wanted => shard.value.intend_launch(clocks, now)?,
+        ShardStatus::Launching | ShardStatus::Running | ShardStatus::Finished | ShardStatus::Failed => {
+            return None;
+        }
+    };
+    Some(Change { before: shard.clone(), next })
+}
 
 impl Services {
     /// Launches every shard of the run that is wanted and due; where slots are given out, what is next in turn, of
@@ -24,69 +53,92 @@ impl Services {
     pub(crate) async fn launch_run(&self, run: RunId) -> ServiceResult<()> {
         let now = self.clock.now();
         let store = self.store.as_ref();
-        let open = load_run(store, run, now)
-            .await?
-            .is_some_and(|run| run.value.status != RunStatus::Finished && run.value.cancel.is_none());
-        if !open {
+        let Some((run, jobs)) = load_run_and_jobs(store, run, now).await? else { return Ok(()) };
+        if run.value.status == RunStatus::Finished || run.value.cancel.is_some() {
             return Ok(());
         }
-        for job in self.jobs(run, now).await? {
-            if job.value.status != JobStatus::Running || job.value.broken.is_some() {
+        for Stored { value: job, .. } in jobs {
+            if job.status != JobStatus::Running || job.broken.is_some() {
                 continue;
             }
-            for shard in load_shards(store, run, job.value.no, now).await? {
-                self.launch_shard(&job.value, shard).await?;
+            let shards = load_shards(store, job.run, job.no, now).await?;
+            self.launch_shards(&job, &shards).await?;
+        }
+        Ok(())
+    }
+
+    /// Launches those of a job's shards that are wanted and due.
+    pub(crate) async fn launch_shards(&self, job: &Job, shards: &[Stored<Shard>]) -> ServiceResult<()> {
+        let now = self.clock.now();
+        let due: Vec<Change> =
+            shards.iter().filter_map(|shard| intent(shard, &self.settings.clocks, now)).collect();
+        for some in due.chunks(COMMIT_LIMIT) {
+            let mut tried = Vec::with_capacity(some.len());
+            let mut no_room = false;
+            for intended in self.save_shards(some).await? {
+                let next = self.start(job, &intended).await?;
+                no_room |= next.as_ref().is_some_and(|next| next.status == ShardStatus::Wanted);
+                tried.extend(next.map(|next| Change { before: intended, next }));
+            }
+            // Of those that have come forward already, their sessions are the better truth. If a shard is over, the
+            // attempt waits in its list of what to stop.
+            self.save_shards(&tried).await?;
+            if no_room {
+                self.wake(Topic::Launch, job.run, self.settings.clocks.launch_retry_ms).await;
             }
         }
         Ok(())
     }
 
-    pub(crate) async fn launch_shard(&self, job: &Job, stored: Stored<Shard>) -> ServiceResult<()> {
-        let now = self.clock.now();
-        let store = self.store.as_ref();
-        let key = || shard_key(job.run, job.no, stored.value.id.shard);
-        let intended = match stored.value.status {
-            ShardStatus::Launching if stored.value.handle.is_none() => stored.value.clone(),
-            ShardStatus::Wanted => match stored.value.intend_launch(&self.settings.clocks, now) {
-                Some(intended) => intended,
-                None => return Ok(()),
-            },
-            ShardStatus::Launching | ShardStatus::Running | ShardStatus::Finished | ShardStatus::Failed => {
-                return Ok(());
-            }
-        };
-        let mut version = stored.version;
-        if intended != stored.value {
-            let mut commit = Commit::new();
-            commit.replace(key(), version, &intended)?;
-            match commit.perform(store).await {
-                Ok(()) => version += 1,
-                Err(PortError::Conflict { .. }) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
+    /// What became of an attempt to start a runner; nothing if there will be none.
+    async fn start(&self, job: &Job, intended: &Stored<Shard>) -> ServiceResult<Option<Shard>> {
+        let shard = &intended.value;
         let order = LaunchOrder {
-            shard: intended.id,
-            bootstrap_token: self.settings.token_key.bootstrap(intended.id),
+            shard: shard.id,
+            bootstrap_token: self.settings.token_key.bootstrap(shard.id),
             slots: job.spec.suite.slots,
         };
-        let next = match self.launcher.launch(&order).await {
-            Ok(handle) => Shard { handle: Some(handle), ..intended },
+        match self.launcher.launch(&order).await {
+            Ok(handle) => Ok(Some(Shard { handle: Some(handle), ..shard.clone() })),
             Err(error @ PortError::Unavailable { .. }) => {
-                let clocks = &self.settings.clocks;
-                self.wake(Topic::Launch, job.run, clocks.launch_retry_ms).await;
-                intended.postpone(clocks, now, &error.to_string())
+                let now = self.clock.now();
+                Ok(Some(shard.postpone(&self.settings.clocks, now, &error.to_string())))
             }
             Err(error) => {
-                return self.launch_refused(job, &intended, version, &error).await;
+                self.launch_refused(job, shard, intended.version, &error).await?;
+                Ok(None)
             }
-        };
+        }
+    }
+
+    /// Saves changes of a job's shards, all at once or, if others were in the way, one by one; those that nobody was in
+    /// the way of, as they are now.
+    async fn save_shards(&self, changes: &[Change]) -> ServiceResult<Vec<Stored<Shard>>> {
+        if self.save_at_once(changes).await? {
+            return Ok(changes.iter().map(Change::after).collect());
+        }
+        let mut saved = Vec::new();
+        for change in changes.iter().filter(|_| changes.len() > 1) {
+            if self.save_at_once(std::slice::from_ref(change)).await? {
+                saved.push(change.after());
+            }
+        }
+        Ok(saved)
+    }
+
+    async fn save_at_once(&self, changes: &[Change]) -> ServiceResult<bool> {
         let mut commit = Commit::new();
-        commit.replace(key(), version, &next)?;
-        match commit.perform(store).await {
-            // The runner may have come forward already; its session is the better truth. If the shard is over,
-            // the attempt waits in its list of what to stop.
-            Ok(()) | Err(PortError::Conflict { .. }) => Ok(()),
+        let mut changed = false;
+        for Change { before, next } in changes.iter().filter(|change| change.is_one()) {
+            commit.replace(shard_key(next.id.run, next.id.job, next.id.shard), before.version, next)?;
+            changed = true;
+        }
+        if !changed {
+            return Ok(true);
+        }
+        match commit.perform(self.store.as_ref()).await {
+            Ok(()) => Ok(true),
+            Err(PortError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

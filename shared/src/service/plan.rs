@@ -1,6 +1,6 @@
 //! From what was asked to jobs and wanted shards, and from a manifest to an ordered queue.
 
-use super::repository::{Commit, Stored, job_key, load_run, shard_key};
+use super::repository::{Commit, Stored, job_key, load_run_and_jobs, shard_key};
 use super::resolve::Outlook;
 use super::submit::{load_spec, open_entry};
 use super::{ServiceResult, Services};
@@ -12,10 +12,53 @@ use crate::domain::spec::{ChosenUnit, JobSpec, RunSpec, Shards};
 use crate::domain::split::{SplitInput, entries, shards_auto, units_to_detail};
 use crate::domain::unit::{DiscoveredUnit, Entry};
 use crate::domain::verdict::{Cause, CauseCode};
-use crate::ports::{Condition, PortError, Topic};
+use crate::ports::{COMMIT_LIMIT, Condition, PortError, PortResult, Topic};
 
-/// Jobs written by one commit; larger plans take several passes, which is harmless.
-const JOBS_PER_COMMIT: usize = 20;
+/// Jobs written by one commit, beside the run.
+const JOBS_PER_COMMIT: usize = COMMIT_LIMIT - 2;
+/// Shards written by one commit, beside the job.
+const SHARDS_PER_COMMIT: usize = COMMIT_LIMIT - 1;
+
+/// What became of planning a run.
+enum Planned {
+    /// It cannot be planned yet.
+    Later,
+    /// This pass did it: these are the jobs.
+    By(Vec<Stored<Job>>),
+    /// Somebody else has changed the run.
+    Elsewhere,
+}
+
+/// Whether a commit happened, of one that others may have come before.
+fn tolerant(performed: PortResult<()>) -> PortResult<bool> {
+    match performed {
+        Ok(()) => Ok(true),
+        Err(PortError::Conflict { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the last of several commits takes, and what goes before.
+fn split_last<T>(all: &[T], most: usize) -> (&[T], &[T]) {
+    let before = all.len().saturating_sub(1) / most * most;
+    let (parts, last) = all.split_at(before);
+    (last, parts)
+}
+
+fn creation_of(jobs: &[Job]) -> PortResult<Commit> {
+    let mut commit = Commit::new();
+    for job in jobs {
+        commit.create(job_key(job.run, job.no), job)?;
+    }
+    Ok(commit)
+}
+
+fn create_shards(commit: &mut Commit, shards: &[Shard]) -> PortResult<()> {
+    for shard in shards {
+        commit.create(shard_key(shard.id.run, shard.id.job, shard.id.shard), shard)?;
+    }
+    Ok(())
+}
 
 impl Services {
     /// Plans a queued run, and opens the gates of jobs whose needs are met.
@@ -24,22 +67,23 @@ impl Services {
     /// Port errors; the next pass goes on where this one stopped.
     pub async fn plan(&self, id: RunId) -> ServiceResult<()> {
         let now = self.clock.now();
-        let Some(run) = load_run(self.store.as_ref(), id, now).await? else {
+        let Some((run, jobs)) = load_run_and_jobs(self.store.as_ref(), id, now).await? else {
             return Ok(());
         };
         let partial = run.value.partial;
-        match run.value.status {
+        let jobs = match run.value.status {
             RunStatus::Finished => return Ok(()),
             RunStatus::Queued if run.value.origin.parked && run.value.cancel.is_none() => return Ok(()),
             RunStatus::Queued => {
                 self.supersede(&run.value).await?;
-                if !self.plan_jobs(run).await? {
-                    return Ok(());
+                match self.plan_jobs(run).await? {
+                    Planned::Later => return Ok(()),
+                    Planned::By(jobs) => jobs,
+                    Planned::Elsewhere => self.jobs(id, now).await?,
                 }
             }
-            RunStatus::Running => {}
-        }
-        let jobs = self.jobs(id, now).await?;
+            RunStatus::Running => jobs,
+        };
         let all: Vec<Job> = jobs.iter().map(|job| job.value.clone()).collect();
         let mut opened = false;
         for job in jobs {
@@ -55,27 +99,41 @@ impl Services {
         Ok(())
     }
 
-    /// Creates the jobs. Returns whether the run is planned now.
-    async fn plan_jobs(&self, run: Stored<Run>) -> ServiceResult<bool> {
+    /// Creates the jobs, and with them the run's plan.
+    async fn plan_jobs(&self, run: Stored<Run>) -> ServiceResult<Planned> {
         let outlook = self.outlook(&run.value).await?;
         let mut next = run.value;
-        match outlook {
-            Outlook::Later => return Ok(false),
-            Outlook::Never(cause) => next.cancel = next.cancel.or(Some(cause)),
-            Outlook::Ready(spec) => self.plan_spec(&mut next, &spec).await?,
-        }
+        let jobs = match outlook {
+            Outlook::Later => return Ok(Planned::Later),
+            Outlook::Never(cause) => {
+                next.cancel = next.cancel.or(Some(cause));
+                Vec::new()
+            }
+            Outlook::Ready(spec) => self.plan_spec(&mut next, &spec),
+        };
         next.status = RunStatus::Running;
-        let mut commit = Commit::new();
-        commit.put_run(Condition::Version(run.version), &next, Some(open_entry(&next)))?;
-        match commit.perform(self.store.as_ref()).await {
-            // Someone else planned it, to the same jobs.
-            Ok(()) | Err(PortError::Conflict { .. }) => Ok(true),
-            Err(error) => Err(error.into()),
+        // The last part goes with the run: a run that says how many jobs it has always has them.
+        let (last, parts) = split_last(&jobs, JOBS_PER_COMMIT);
+        for part in parts.chunks(JOBS_PER_COMMIT) {
+            tolerant(creation_of(part)?.perform(self.store.as_ref()).await)?;
         }
+        let run_of = |mut commit: Commit| {
+            commit.put_run(Condition::Version(run.version), &next, Some(open_entry(&next)))?;
+            PortResult::Ok(commit)
+        };
+        if tolerant(run_of(creation_of(last)?)?.perform(self.store.as_ref()).await)? {
+            return Ok(Planned::By(jobs.into_iter().map(|value| Stored { value, version: 1 }).collect()));
+        }
+        // Someone else planned it, to the same jobs; or some of them were left by a pass that did not get to the end.
+        for job in last {
+            tolerant(creation_of(std::slice::from_ref(job))?.perform(self.store.as_ref()).await)?;
+        }
+        tolerant(run_of(Commit::new())?.perform(self.store.as_ref()).await)?;
+        Ok(Planned::Elsewhere)
     }
 
-    async fn plan_spec(&self, next: &mut Run, spec: &RunSpec) -> ServiceResult<()> {
-        let id = next.id;
+    /// The jobs of a spec, and what the run learns from it.
+    fn plan_spec(&self, next: &mut Run, spec: &RunSpec) -> Vec<Job> {
         next.origin.learn(spec);
         // A run that was parked was given its time again when it was approved.
         next.deadline = next.deadline.max(self.run_deadline(next.queued_at, spec));
@@ -83,46 +141,18 @@ impl Services {
             Ok(jobs) if jobs.is_empty() => {
                 let cause = Cause::new(CauseCode::NoTests, "no suite of the run has any of the chosen cases");
                 next.cancel.get_or_insert(cause);
+                Vec::new()
             }
             Ok(jobs) => {
                 next.jobs = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
-                self.create_jobs(id, jobs).await?;
+                (1..).zip(jobs).map(|(no, spec)| Job::waiting(next.id, JobNo(no), spec)).collect()
             }
             Err(error) => {
                 let cause = Cause::new(CauseCode::SetupFailed, error.to_string());
                 next.cancel.get_or_insert(cause);
+                Vec::new()
             }
         }
-        Ok(())
-    }
-
-    async fn create_jobs(&self, run: RunId, jobs: Vec<JobSpec>) -> ServiceResult<()> {
-        let numbered: Vec<(u32, JobSpec)> = (1..).zip(jobs).collect();
-        for part in numbered.chunks(JOBS_PER_COMMIT) {
-            let mut commit = Commit::new();
-            for (no, spec) in part {
-                let job = Job {
-                    run,
-                    no: JobNo(*no),
-                    spec: spec.clone(),
-                    status: JobStatus::Waiting,
-                    shards: 0,
-                    started_at: None,
-                    deadline: None,
-                    finished_at: None,
-                    manifest: None,
-                    broken: None,
-                    judgement: None,
-                };
-                commit.create(job_key(run, job.no), &job)?;
-            }
-            match commit.perform(self.store.as_ref()).await {
-                // Written by an earlier pass that did not get to the end.
-                Ok(()) | Err(PortError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
     }
 
     /// Gives a job its shards. Returns whether this call did it.
@@ -135,24 +165,33 @@ impl Services {
         };
         next.status = JobStatus::Running;
         next.shards = shards;
-        // Shards first: a job that runs always has them, and creating them twice is refused by the store.
-        for shard in 1..=shards {
+        let wanted: Vec<Shard> = (1..=shards).map(|shard| Shard::wanted(run, next.no, shard, now)).collect();
+        // A job that was closed in between gets no shards any more.
+        let key = job_key(run, next.no);
+        let shards_of = |part: &[Shard]| {
             let mut commit = Commit::new();
-            // A job that was closed in between gets no shards any more.
-            commit.check(job_key(run, next.no), job.version);
-            commit.create(shard_key(run, next.no, shard), &Shard::wanted(run, next.no, shard, now))?;
-            match commit.perform(self.store.as_ref()).await {
-                Ok(()) | Err(PortError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+            commit.check(key.clone(), job.version);
+            create_shards(&mut commit, part)?;
+            PortResult::Ok(commit)
+        };
+        // The last part goes with the job: a job that runs always has its shards.
+        let (last, parts) = split_last(&wanted, SHARDS_PER_COMMIT);
+        for part in parts.chunks(SHARDS_PER_COMMIT) {
+            tolerant(shards_of(part)?.perform(self.store.as_ref()).await)?;
         }
         let mut commit = Commit::new();
-        commit.replace(job_key(run, next.no), job.version, &next)?;
-        match commit.perform(self.store.as_ref()).await {
-            Ok(()) => Ok(true),
-            Err(PortError::Conflict { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
+        commit.replace(key.clone(), job.version, &next)?;
+        create_shards(&mut commit, last)?;
+        if tolerant(commit.perform(self.store.as_ref()).await)? {
+            return Ok(true);
         }
+        // Some of them may have been left by a pass that did not get to the end, and wanted another number.
+        for shard in last {
+            tolerant(shards_of(std::slice::from_ref(shard))?.perform(self.store.as_ref()).await)?;
+        }
+        let mut commit = Commit::new();
+        commit.replace(key.clone(), job.version, &next)?;
+        Ok(tolerant(commit.perform(self.store.as_ref()).await)?)
     }
 
     async fn auto_shards(&self, run: RunId, job: &JobSpec) -> ServiceResult<u32> {

@@ -7,7 +7,7 @@ use super::audit::Listed;
 use crate::domain::id::{JobNo, LeaseId, ProjectId, RunId, ShardAttempt};
 use crate::domain::queue::Queue;
 use crate::domain::queue::lease::Lease;
-use crate::domain::run::{Job, Run};
+use crate::domain::run::{Job, Run, RunStatus};
 use crate::domain::shard::Shard;
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Document, IndexEntry, Key, PortError, PortResult, Store, Write};
@@ -30,6 +30,8 @@ pub fn row_key(run: &Run) -> Key {
 /// Index of runs that are not finished.
 pub const OPEN_RUNS: &str = "open_runs";
 const PAGE: usize = 200;
+/// Jobs that are read with their run; most runs have no more.
+const JOBS_GUESSED: u32 = 3;
 
 /// A value as it was read: its version is the condition of the next write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +177,26 @@ pub(crate) async fn load_run(
 /// The run's jobs by number.
 pub(crate) async fn load_jobs(store: &dyn Store, run: RunId, now: Timestamp) -> PortResult<Vec<Stored<Job>>> {
     load_all(store, &partition(run), "job#", now).await
+}
+
+/// The run and its jobs by number. Jobs are there as soon as their run says how many they are, but what is read together
+/// is not of one moment; so they are looked for once more if one seems to be missing.
+pub(crate) async fn load_run_and_jobs(
+    store: &dyn Store,
+    run: RunId,
+    now: Timestamp,
+) -> PortResult<Option<(Stored<Run>, Vec<Stored<Job>>)>> {
+    let mut keys = vec![run_key(run)];
+    keys.extend((1..=JOBS_GUESSED).map(|no| job_key(run, JobNo(no))));
+    let mut found = load_together(store, &keys, now).await?;
+    let Some(stored) = found.take::<Run>()? else { return Ok(None) };
+    let mut jobs: Vec<Stored<Job>> = Vec::new();
+    for _ in 1..=JOBS_GUESSED {
+        jobs.extend(found.take()?);
+    }
+    let complete = stored.value.status != RunStatus::Queued && jobs.len() == stored.value.jobs as usize;
+    let jobs = if complete { jobs } else { load_jobs(store, run, now).await? };
+    Ok(Some((stored, jobs)))
 }
 
 /// A job's queue.
