@@ -12,6 +12,7 @@ use aws::system::{FunctionClock, FunctionIds};
 use shared::domain::shard::Clocks;
 use shared::ports::forge::NoForge;
 use shared::ports::{Blobs, Clock, IdSource as _, PortError, PortResult};
+use shared::service::kept::KeptBlobs;
 use shared::service::token::TokenKey;
 use shared::service::{Services, Settings};
 use std::sync::Arc;
@@ -20,6 +21,9 @@ use std::sync::Arc;
 const SHARDS_LIMIT: u32 = 100;
 /// A lease and its results go through gateway, function and table: what that costs per batch, in milliseconds.
 const BATCH_OVERHEAD_MS: u64 = 150;
+
+/// Half of what is kept of blobs that never change, in bytes: a function reads the same ones again and again.
+const KEPT_BYTES: usize = 8 * 1024 * 1024;
 
 /// Whether a function makes or checks tokens and seals; only those that do may read their key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +93,7 @@ impl Cloud {
                 config.table.clone(),
                 Arc::clone(&clock),
             )),
-            blobs,
+            blobs: Arc::new(KeptBlobs::new(blobs, KEPT_BYTES)),
             queue: Arc::new(queue.clone()),
             launcher: Arc::new(EcsLauncher::new(connection.ecs(), config.fleet.clone())),
             // No git where functions run: runs bring their source, or its commit and its suites.

@@ -23,6 +23,11 @@ fn chunk_key(run: RunId, job: JobNo, epoch: u64, part: u32) -> String {
     format!("{}/results/{epoch:08}-{part:05}.jsonl", job_folder(run, job))
 }
 
+/// Whether a blob holds a part of a lease or what the coordinator found: those of a job that is over never change.
+pub(crate) fn is_result(key: &str) -> bool {
+    key.contains("/results/")
+}
+
 fn lines(key: &str, events: &[UnitEvent]) -> PortResult<Vec<u8>> {
     let mut bytes = Vec::with_capacity(events.len() * EVENT_BYTES);
     for event in events {

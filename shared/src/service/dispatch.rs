@@ -28,7 +28,10 @@ struct Waiting {
 
 impl Waiting {
     fn job_of(&self, shard: &Shard) -> Option<&Job> {
-        self.jobs.iter().map(|job| &job.value).find(|job| job.no == shard.id.job)
+        self.jobs
+            .iter()
+            .map(|job| &job.value)
+            .find(|job| job.no == shard.id.job && shard.id.shard <= job.shards)
     }
 }
 

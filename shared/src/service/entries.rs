@@ -53,6 +53,11 @@ fn page_key(run: RunId, job: JobNo, digest: &str, page: u32) -> String {
     format!("{}/entries/{short}-{page:06}.json", job_folder(run, job))
 }
 
+/// Whether a blob holds entries: its name says which, so it never changes.
+pub(crate) fn is_entries(key: &str) -> bool {
+    key.contains("/entries/")
+}
+
 impl Services {
     /// Writes the pages of a manifest and returns their digest. They are named by it, so two runners whose manifests
     /// are planned differently never overwrite each other's: what the queue counts is what its pages hold.

@@ -3,24 +3,26 @@
 //! Predictions never decide what runs, so a history that is lost or stale costs time only; a conflict while
 //! writing it is resolved by whoever writes last.
 
-use super::repository::{Commit, load, parse};
+use super::repository::{Commit, parse};
 use super::{ServiceResult, Services};
 use crate::domain::id::ProjectId;
 use crate::domain::predict::Details;
 use crate::domain::queue::lease::Lease;
+use crate::domain::report::CaseRecord;
 use crate::domain::run::Job;
 use crate::domain::statistics::{
     KEEP_RUNS, Notable, NotableCase, NotableKind, SuiteHead, SuiteStats, UnitDetail, UnitPage,
 };
-use crate::domain::time::Timestamp;
 use crate::domain::unit::UnitEvent;
-use crate::ports::{COMMIT_LIMIT, Condition, Key, PortError, PortResult, Store};
+use crate::ports::{COMMIT_LIMIT, Condition, Document, Key, PortError, PortResult, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs whose results cannot be learned twice; an aggregation that is older than so many runs is long dead.
 const LEARNED_KEPT: usize = 16;
+/// Pages of case statistics read at a time.
+const DETAILS_AT_ONCE: usize = 100;
 /// Lists of cases of note read at a time.
 const NOTABLE_JOBS: usize = 20;
 
@@ -30,11 +32,33 @@ pub(crate) struct Observed {
     pub(crate) details: BTreeMap<String, UnitDetail>,
     pub(crate) overheads_us: BTreeMap<String, u64>,
     pub(crate) setup_ms: Option<u64>,
+    /// Whether anybody will learn from it.
+    pub(crate) learns: bool,
+    /// What was known of the suite before.
+    pub(crate) known: SuiteStats,
+    /// What was known of its units' cases before, as far as it is not in `details` by now.
+    pub(crate) before: BTreeMap<String, UnitDetail>,
+    /// Number of the suite's run.
+    pub(crate) run_no: u32,
     /// Whether the whole suite ran: only then may what was not seen be forgotten.
     pub(crate) whole: bool,
 }
 
 impl Observed {
+    /// Takes note of a case.
+    pub(crate) fn record(&mut self, record: &CaseRecord) {
+        if !self.learns {
+            return;
+        }
+        if !self.details.contains_key(&record.unit) {
+            let before = self.before.remove(&record.unit).unwrap_or_default();
+            self.details.insert(record.unit.clone(), before);
+        }
+        if let Some(detail) = self.details.get_mut(&record.unit) {
+            detail.observe(record, self.run_no);
+        }
+    }
+
     /// Takes note of the time a unit spent outside its cases.
     pub(crate) fn overhead(&mut self, lease: &Lease, event: &UnitEvent) {
         let UnitEvent::Finished { entry, overhead_us, .. } = event else { return };
@@ -63,13 +87,9 @@ fn detail_key(project: &ProjectId, job: &str, unit: &str, page: u32) -> Key {
     Key::new(history_partition(project), format!("cases#{job}#{short}#{page:05}"))
 }
 
-/// Loads a document of the history; one that cannot be understood, as an older version wrote it, is none.
-async fn remembered<T: DeserializeOwned>(
-    store: &dyn Store,
-    key: &Key,
-    now: Timestamp,
-) -> PortResult<Option<T>> {
-    match load(store, key, now).await {
+/// A document of the history; one that cannot be understood, as an older version wrote it, is none.
+fn remembered<T: DeserializeOwned>(found: Option<Document>) -> PortResult<Option<T>> {
+    match found.as_ref().map(parse).transpose() {
         Ok(found) => Ok(found.map(|stored| stored.value)),
         Err(PortError::Corrupt { .. }) => Ok(None),
         Err(error) => Err(error),
@@ -82,14 +102,19 @@ impl Services {
         if !self.settings.keep_history {
             return Ok(SuiteStats::default());
         }
-        let now = self.clock.now();
-        let store = self.store.as_ref();
-        let Some(head) = remembered::<SuiteHead>(store, &head_key(project, job), now).await? else {
+        let (now, store) = (self.clock.now(), self.store.as_ref());
+        // Most suites have no more than one page.
+        let mut found = store.load_many(&[head_key(project, job), page_key(project, job, 0)], now).await?;
+        let first: Option<UnitPage> = remembered(found.pop().flatten())?;
+        let Some(head) = remembered::<SuiteHead>(found.pop().flatten())? else {
             return Ok(SuiteStats::default());
         };
-        let mut pages: Vec<UnitPage> = Vec::new();
-        for page in 0..head.pages {
-            pages.extend(remembered(store, &page_key(project, job, page), now).await?);
+        let mut pages: Vec<UnitPage> = first.into_iter().filter(|_| head.pages > 0).collect();
+        let keys: Vec<Key> = (1..head.pages).map(|page| page_key(project, job, page)).collect();
+        if !keys.is_empty() {
+            for page in store.load_many(&keys, now).await? {
+                pages.extend(remembered(page)?);
+            }
         }
         Ok(SuiteStats::from_pages(head, pages))
     }
@@ -102,12 +127,36 @@ impl Services {
         history: &SuiteStats,
         units: &[String],
     ) -> ServiceResult<Details> {
-        let mut details = Details::new();
+        let units = units.iter().map(String::as_str).collect();
+        let details = self.unit_details(project, job, history, &units).await?;
+        Ok(details.into_iter().map(|(unit, detail)| (unit, detail.cases)).collect())
+    }
+
+    /// What history knows of the cases of some units, with an entry for each of them.
+    pub(crate) async fn unit_details(
+        &self,
+        project: &ProjectId,
+        job: &str,
+        history: &SuiteStats,
+        units: &BTreeSet<&str>,
+    ) -> ServiceResult<BTreeMap<String, UnitDetail>> {
+        let mut pages: BTreeMap<String, Vec<UnitDetail>> = BTreeMap::new();
+        let mut wanted: Vec<(&str, Key)> = Vec::new();
         for unit in units {
-            let detail = self.unit_detail(project, job, history, unit).await?;
-            details.insert(unit.clone(), detail.cases);
+            pages.insert((*unit).to_owned(), Vec::new());
+            let count = history.units.get(*unit).map_or(0, |unit| unit.case_pages);
+            wanted.extend((0..count).map(|page| (*unit, detail_key(project, job, unit, page))));
         }
-        Ok(details)
+        for some in wanted.chunks(DETAILS_AT_ONCE) {
+            let keys: Vec<Key> = some.iter().map(|(_, key)| key.clone()).collect();
+            let found = self.store.load_many(&keys, self.clock.now()).await?;
+            for ((unit, _), document) in some.iter().zip(found) {
+                if let Some(known) = pages.get_mut(*unit) {
+                    known.extend(remembered::<UnitDetail>(document)?);
+                }
+            }
+        }
+        Ok(pages.into_iter().map(|(unit, pages)| (unit, UnitDetail::from_pages(pages))).collect())
     }
 
     pub(crate) async fn unit_detail(
@@ -117,14 +166,8 @@ impl Services {
         history: &SuiteStats,
         unit: &str,
     ) -> ServiceResult<UnitDetail> {
-        let now = self.clock.now();
-        let count = history.units.get(unit).map_or(0, |unit| unit.case_pages);
-        let mut pages: Vec<UnitDetail> = Vec::new();
-        for page in 0..count {
-            let key = detail_key(project, job, unit, page);
-            pages.extend(remembered(self.store.as_ref(), &key, now).await?);
-        }
-        Ok(UnitDetail::from_pages(pages))
+        let details = self.unit_details(project, job, history, &BTreeSet::from([unit])).await?;
+        Ok(details.into_values().next().unwrap_or_default())
     }
 
     /// Turns what a finished job showed into history, once for each run.
@@ -138,20 +181,21 @@ impl Services {
             return Ok(());
         }
         let (run, job) = (job.run, job.spec.name.as_str());
-        let mut history = self.suite_history(project, job).await?;
+        let Observed { details, overheads_us, whole, known, setup_ms, .. } = observed;
+        let (head, mut notable) = self.head_and_notable(project, job).await?;
         // The head is written last: a run that is in it was learned from, whole.
-        if history.head.learned.contains(&run) {
+        if head.learned.contains(&run) {
             return Ok(());
         }
+        // Somebody else may have learned something in the meantime.
+        let mut history = if head == known.head { known } else { self.suite_history(project, job).await? };
         history.head.learned.insert(0, run);
         history.head.learned.truncate(LEARNED_KEPT);
-        if observed.whole {
+        if whole {
             history.age(KEEP_RUNS);
         }
-        history.observe_costs(observed.setup_ms, None);
+        history.observe_costs(setup_ms, None);
         let run_no = history.head.run_no;
-        let Observed { details, overheads_us, whole, .. } = observed;
-        let mut notable = self.notable_of(project, job).await?;
         notable.renew(run, &details, whole);
         let mut pages = Pages::new(self.store.as_ref());
         for (kind, list) in NotableKind::ALL.iter().zip([&notable.flaky, &notable.slow, &notable.broken]) {
@@ -185,17 +229,13 @@ fn notable_key(project: &ProjectId, job: &str, kind: NotableKind) -> Key {
 }
 
 impl Services {
-    async fn notable_of(&self, project: &ProjectId, job: &str) -> ServiceResult<Notable> {
-        let (now, store) = (self.clock.now(), self.store.as_ref());
-        let mut lists = Vec::new();
-        for kind in NotableKind::ALL {
-            let list: Option<Vec<NotableCase>> =
-                remembered(store, &notable_key(project, job, kind), now).await?;
-            lists.push(list.unwrap_or_default());
-        }
-        let mut lists = lists.into_iter();
-        let mut next = || lists.next().unwrap_or_default();
-        Ok(Notable { flaky: next(), slow: next(), broken: next() })
+    async fn head_and_notable(&self, project: &ProjectId, job: &str) -> ServiceResult<(SuiteHead, Notable)> {
+        let mut keys = vec![head_key(project, job)];
+        keys.extend(NotableKind::ALL.map(|kind| notable_key(project, job, kind)));
+        let mut found = self.store.load_many(&keys, self.clock.now()).await?.into_iter();
+        let head = remembered(found.next().flatten())?.unwrap_or_default();
+        let mut next = || PortResult::Ok(remembered(found.next().flatten())?.unwrap_or_default());
+        Ok((head, Notable { flaky: next()?, slow: next()?, broken: next()? }))
     }
 
     /// The cases of note of every job of a project, with the job's name, the most notable first.

@@ -70,8 +70,11 @@ impl Services {
     /// Launches those of a job's shards that are wanted and due.
     pub(crate) async fn launch_shards(&self, job: &Job, shards: &[Stored<Shard>]) -> ServiceResult<()> {
         let now = self.clock.now();
-        let due: Vec<Change> =
-            shards.iter().filter_map(|shard| intent(shard, &self.settings.clocks, now)).collect();
+        let due: Vec<Change> = shards
+            .iter()
+            .filter(|shard| shard.value.id.shard <= job.shards)
+            .filter_map(|shard| intent(shard, &self.settings.clocks, now))
+            .collect();
         for some in due.chunks(COMMIT_LIMIT) {
             let mut tried = Vec::with_capacity(some.len());
             let mut no_room = false;

@@ -354,7 +354,8 @@ impl Services {
                 self.notice(id.run, notice);
             }
         }
-        if after.settled() || after.stopped.is_some() {
+        // A queue that is drained is judged once its runners have ended, and the last of them says so.
+        if after.stopped.is_some() {
             self.wake(Topic::Aggregate, id.run, 0).await;
         }
     }

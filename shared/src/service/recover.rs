@@ -168,8 +168,9 @@ impl Services {
         self.runner_lost(shard.id, kind, &reason).await
     }
 
-    /// Ends the compute of attempts that nobody waits for; what cannot be ended now is ended by a later pass.
-    pub(crate) async fn stop_leftovers(&self, shard: Stored<Shard>) -> ServiceResult<()> {
+    /// Ends the compute of attempts that nobody waits for; what cannot be ended now is ended by a later pass. Whether none
+    /// can be left.
+    pub(crate) async fn stop_leftovers(&self, shard: Stored<Shard>) -> ServiceResult<bool> {
         let now = self.clock.now();
         let mut next = shard.value.clone();
         for left in &shard.value.to_stop {
@@ -180,13 +181,14 @@ impl Services {
             }
         }
         if next == shard.value {
-            return Ok(());
+            return Ok(next.at_rest());
         }
         let id = next.id;
         let mut commit = Commit::new();
         commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
         match commit.perform(self.store.as_ref()).await {
-            Ok(()) | Err(PortError::Conflict { .. }) => Ok(()),
+            Ok(()) => Ok(next.at_rest()),
+            Err(PortError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

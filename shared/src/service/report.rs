@@ -8,8 +8,9 @@ pub(crate) mod pages;
 mod reading;
 mod spool;
 
+use super::facts::JobFacts;
 use super::history::Observed;
-use super::repository::{load_leases, load_queue, load_run, load_shards};
+use super::repository::load_run;
 use super::submit::load_spec;
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::RunId;
@@ -20,7 +21,7 @@ use crate::domain::queue::lease::Lease;
 use crate::domain::report::{CaseRecord, JobSummary, RunSummary, Span};
 use crate::domain::run::{Job, Run};
 use crate::domain::spec::RunSpec;
-use crate::domain::statistics::{KEEP_RUNS, SuiteStats};
+use crate::domain::statistics::KEEP_RUNS;
 use crate::domain::unit::UnitEvent;
 use crate::domain::verdict::{Judgement, Verdict};
 use crate::ports::{Blobs, PortError};
@@ -56,16 +57,22 @@ pub(crate) fn report_key(run: RunId, name: &str) -> String {
 
 impl Services {
     /// Renders the reports of a run and learns from it. Doing it twice gives the same reports.
-    pub(crate) async fn write_reports(&self, run: &Run, jobs: &[Job]) -> ServiceResult<Figures> {
+    /// What is known of the jobs already need not be read again.
+    pub(crate) async fn write_reports(
+        &self,
+        run: &Run,
+        jobs: &[Job],
+        known: Vec<Option<JobFacts>>,
+    ) -> ServiceResult<Figures> {
         let spec = load_spec(self, run.id).await?;
-        let mut summary = self.summary(run, &spec, jobs).await?;
+        let (mut summary, facts) = self.summary(run, &spec, jobs, known).await?;
         // Few look at a report of what another CI has shown already: it is rendered when someone does.
         let late = run.origin.trigger == Trigger::Import;
         let mut spool = if late { Spool::of_pages(run.id) } else { Spool::new(run.id) };
         spool.begin(&summary)?;
-        for (job, summary) in jobs.iter().zip(&summary.jobs) {
+        for ((job, summary), facts) in jobs.iter().zip(&summary.jobs).zip(facts) {
             let pass = Pass { spec: &spec, job, learn: self.settings.keep_history && may_learn(summary) };
-            let observed = self.job_records(&pass, summary, &mut spool).await?;
+            let observed = self.job_records(&pass, facts, summary, &mut spool).await?;
             if let Some(observed) = observed {
                 // Predictions only: a run is not kept open because they cannot be saved.
                 drop(self.learn(&spec.project, job, observed).await);
@@ -91,12 +98,12 @@ impl Services {
         let spec = load_spec(self, run.id).await?;
         let jobs: Vec<Job> =
             self.jobs(run.id, self.clock.now()).await?.into_iter().map(|job| job.value).collect();
-        let summary = self.summary(run, &spec, &jobs).await?;
+        let (summary, facts) = self.summary(run, &spec, &jobs, Vec::new()).await?;
         let mut spool = Spool::of_reports(run.id, &format!("{:032x}-", self.ids.uuid()));
         spool.begin(&summary)?;
-        for (job, summary) in jobs.iter().zip(&summary.jobs) {
+        for ((job, summary), facts) in jobs.iter().zip(&summary.jobs).zip(facts) {
             let pass = Pass { spec: &spec, job, learn: false };
-            self.job_records(&pass, summary, &mut spool).await?;
+            self.job_records(&pass, facts, summary, &mut spool).await?;
         }
         spool.finish(self.blobs.as_ref()).await
     }
@@ -116,23 +123,38 @@ impl Services {
             .ok_or_else(|| ServiceError::NotFound(run.to_string()))?;
         let spec = load_spec(self, run).await?;
         let jobs: Vec<Job> = self.jobs(run, now).await?.into_iter().map(|job| job.value).collect();
-        let summary = self.summary(&stored.value, &spec, &jobs).await?;
-        for (job, job_summary) in jobs.iter().zip(&summary.jobs) {
+        let (summary, facts) = self.summary(&stored.value, &spec, &jobs, Vec::new()).await?;
+        for ((job, job_summary), facts) in jobs.iter().zip(&summary.jobs).zip(facts) {
             let pass = Pass { spec: &spec, job, learn: false };
-            self.job_records(&pass, job_summary, &mut Showing(&mut show)).await?;
+            self.job_records(&pass, facts, job_summary, &mut Showing(&mut show)).await?;
         }
         Ok(summary)
     }
 
-    async fn summary(&self, run: &Run, spec: &RunSpec, jobs: &[Job]) -> ServiceResult<RunSummary> {
+    /// The summary of a run, and what was read for it.
+    async fn summary(
+        &self,
+        run: &Run,
+        spec: &RunSpec,
+        jobs: &[Job],
+        known: Vec<Option<JobFacts>>,
+    ) -> ServiceResult<(RunSummary, Vec<JobFacts>)> {
         let mut counts = Counts::default();
         let mut summaries = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            let summary = self.job_summary(job).await?;
+        let mut facts = Vec::with_capacity(jobs.len());
+        let known = known.into_iter().chain(std::iter::repeat_with(|| None));
+        for (job, known) in jobs.iter().zip(known) {
+            let known = match known {
+                Some(known) => known,
+                None => self.queue_and_shards(job).await?,
+            };
+            let known = self.with_leases(job, known).await?;
+            let summary = job_summary(job, &known);
             counts.add(&summary.counts);
             summaries.push(summary);
+            facts.push(known.small());
         }
-        Ok(RunSummary {
+        let summary = RunSummary {
             run: run.id,
             project: spec.project.clone(),
             commit: spec.commit.clone(),
@@ -143,88 +165,49 @@ impl Services {
             finished_at: run.finished_at.unwrap_or(run.queued_at),
             version: self.settings.version.clone(),
             jobs: summaries,
-        })
-    }
-
-    async fn job_summary(&self, job: &Job) -> ServiceResult<JobSummary> {
-        let now = self.clock.now();
-        let store = self.store.as_ref();
-        let queue = load_queue(store, job.run, job.no, now).await?.map(|queue| queue.value);
-        let shards = load_shards(store, job.run, job.no, now).await?;
-        let leases = load_leases(store, job.run, job.no, now).await?;
-        Ok(JobSummary {
-            job: job.no,
-            name: job.spec.name.clone(),
-            framework: job.spec.suite.framework,
-            judgement: job.judgement.clone().unwrap_or_else(Judgement::passed),
-            counts: queue.as_ref().map(|queue| queue.counts).unwrap_or_default(),
-            not_run_units: queue.as_ref().map_or(0, Queue::not_run),
-            deselected: queue.as_ref().map_or(0, |queue| queue.deselected),
-            notes: job.manifest.as_ref().map(|manifest| manifest.notes.clone()).unwrap_or_default(),
-            started_at: job.started_at,
-            finished_at: job.finished_at,
-            launches: shards
-                .iter()
-                .filter(|shard| shard.value.started_at.is_some())
-                .map(|shard| shard.value.id.attempt)
-                .sum(),
-            spans: spans(leases.iter().map(|lease| &lease.value)),
-        })
+        };
+        Ok((summary, facts))
     }
 
     /// Hands every case record of a job to the audience; returns what history should learn.
     async fn job_records(
         &self,
         pass: &Pass<'_>,
+        facts: JobFacts,
         summary: &JobSummary,
         audience: &mut dyn Audience,
     ) -> ServiceResult<Option<Observed>> {
-        let now = self.clock.now();
         let Pass { spec, job, learn } = *pass;
-        let Some(queue) = load_queue(self.store.as_ref(), job.run, job.no, now).await? else {
-            return Ok(None);
+        let facts = self.with_leases(job, facts).await?;
+        let Some(queue) = facts.queue() else { return Ok(None) };
+        let appended = match queue.len > queue.manifest_len {
+            true => self.appended_entries(job.run, job.no).await?,
+            false => Vec::new(),
         };
-        let mut records = Assembly::new(job, self.appended_entries(job.run, job.no).await?);
+        let mut records = Assembly::new(job, appended);
         let trusted = matches!(summary.judgement.verdict, Verdict::Passed | Verdict::Failed);
-        let whole = trusted && queue.value.drained() && !spec.is_partial();
-        let mut observed = Observed {
-            setup_ms: job.manifest.as_ref().map(|manifest| manifest.setup_ms),
-            whole,
-            ..Observed::default()
-        };
-        let history = self.aged_history(pass, whole).await?;
-        for lease in load_leases(self.store.as_ref(), job.run, job.no, now).await? {
-            for part in 0..=lease.value.next_part {
-                for event in self.part_events(&lease.value, part).await? {
-                    observed.overhead(&lease.value, &event);
-                    if let Some(record) = records.event(&lease.value, event) {
-                        self.observe(pass, &history, &mut observed, &record).await?;
+        let whole = trusted && queue.drained() && !spec.is_partial();
+        let mut observed = self.nothing_observed(pass, &facts, whole).await?;
+        for lease in facts.leases.iter().flatten() {
+            for part in 0..=lease.next_part {
+                for event in self.part_events(lease, part).await? {
+                    observed.overhead(lease, &event);
+                    if let Some(record) = records.event(lease, event) {
+                        observed.record(&record);
                         audience.record(summary, &record)?;
                     }
                 }
                 audience.pause(self.blobs.as_ref()).await?;
             }
         }
-        self.rest_records(pass, &history, (&mut observed, records), (summary, audience)).await?;
-        Ok((trusted && learn).then_some(observed))
-    }
-
-    /// Hands out what is complete only at the end of the job.
-    async fn rest_records(
-        &self,
-        pass: &Pass<'_>,
-        history: &SuiteStats,
-        (observed, records): (&mut Observed, Assembly<'_>),
-        (summary, audience): (&JobSummary, &mut dyn Audience),
-    ) -> ServiceResult<()> {
         for (number, record) in records.rest().into_iter().enumerate() {
-            self.observe(pass, history, observed, &record).await?;
+            observed.record(&record);
             audience.record(summary, &record)?;
             if number % RECORDS_PER_PAUSE == 0 {
                 audience.pause(self.blobs.as_ref()).await?;
             }
         }
-        Ok(())
+        Ok((trusted && learn).then_some(observed))
     }
 
     /// The events of a part; the coordinator's own verdicts come after the last part of their lease.
@@ -236,37 +219,47 @@ impl Services {
         }
     }
 
-    /// What is known of the job's suite as its records are observed.
-    async fn aged_history(&self, pass: &Pass<'_>, whole: bool) -> ServiceResult<SuiteStats> {
-        if !pass.learn {
-            return Ok(SuiteStats::default());
-        }
-        let mut history = self.suite_history(&pass.spec.project, &pass.job.spec.name).await?;
-        if whole {
-            history.age(KEEP_RUNS);
-        }
-        Ok(history)
-    }
-
-    async fn observe(
+    /// Nothing observed yet; where it will be learned from, with all that is known of the suite and the leased units.
+    async fn nothing_observed(
         &self,
         pass: &Pass<'_>,
-        history: &SuiteStats,
-        observed: &mut Observed,
-        record: &CaseRecord,
-    ) -> ServiceResult<()> {
+        facts: &JobFacts,
+        whole: bool,
+    ) -> ServiceResult<Observed> {
+        let setup_ms = pass.job.manifest.as_ref().map(|manifest| manifest.setup_ms);
+        let observed = Observed { setup_ms, whole, ..Observed::default() };
         if !pass.learn {
-            return Ok(());
+            return Ok(observed);
         }
-        if !observed.details.contains_key(&record.unit) {
-            let (project, job) = (&pass.spec.project, &pass.job.spec.name);
-            let detail = self.unit_detail(project, job, history, &record.unit).await?;
-            observed.details.insert(record.unit.clone(), detail);
+        let (project, job) = (&pass.spec.project, &pass.job.spec.name);
+        let known = self.suite_history(project, job).await?;
+        let mut aged = known.clone();
+        if whole {
+            aged.age(KEEP_RUNS);
         }
-        if let Some(detail) = observed.details.get_mut(&record.unit) {
-            detail.observe(record, history.head.run_no);
-        }
-        Ok(())
+        let held = facts.leases.iter().flatten().flat_map(|lease| &lease.entries);
+        let units: BTreeSet<&str> = held.map(|held| held.unit.as_str()).collect();
+        let before = self.unit_details(project, job, &aged, &units).await?;
+        Ok(Observed { learns: true, run_no: aged.head.run_no, known, before, ..observed })
+    }
+}
+
+fn job_summary(job: &Job, facts: &JobFacts) -> JobSummary {
+    let queue = facts.queue();
+    let launched = facts.shards.iter().filter(|shard| shard.value.started_at.is_some());
+    JobSummary {
+        job: job.no,
+        name: job.spec.name.clone(),
+        framework: job.spec.suite.framework,
+        judgement: job.judgement.clone().unwrap_or_else(Judgement::passed),
+        counts: queue.map(|queue| queue.counts).unwrap_or_default(),
+        not_run_units: queue.map_or(0, Queue::not_run),
+        deselected: queue.map_or(0, |queue| queue.deselected),
+        notes: job.manifest.as_ref().map(|manifest| manifest.notes.clone()).unwrap_or_default(),
+        started_at: job.started_at,
+        finished_at: job.finished_at,
+        launches: launched.map(|shard| shard.value.id.attempt).sum(),
+        spans: spans(facts.leases.iter().flatten()),
     }
 }
 

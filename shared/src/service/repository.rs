@@ -194,8 +194,14 @@ pub(crate) async fn load_run_and_jobs(
     for _ in 1..=JOBS_GUESSED {
         jobs.extend(found.take()?);
     }
-    let complete = stored.value.status != RunStatus::Queued && jobs.len() == stored.value.jobs as usize;
-    let jobs = if complete { jobs } else { load_jobs(store, run, now).await? };
+    // What is queued has no plan yet, whatever someone may have begun to write.
+    let planned = stored.value.status != RunStatus::Queued;
+    let complete = jobs.len() == stored.value.jobs as usize;
+    let jobs = match (planned, complete) {
+        (false, _) => Vec::new(),
+        (true, true) => jobs,
+        (true, false) => load_jobs(store, run, now).await?,
+    };
     Ok(Some((stored, jobs)))
 }
 

@@ -25,6 +25,11 @@ pub fn resolved_key(run: RunId) -> String {
     format!("runs/{run}/resolved.json")
 }
 
+/// Whether a blob is the spec of a run, as it was asked for or as it was resolved: each is put once.
+pub(crate) fn is_spec(key: &str) -> bool {
+    key.ends_with("/spec.json") || key.ends_with("/resolved.json")
+}
+
 /// What the run was asked to do: as it was resolved, or else as it was asked for.
 pub(crate) async fn load_spec(services: &Services, run: RunId) -> ServiceResult<RunSpec> {
     let spec = parse_spec(services, spec_key(run)).await?;
