@@ -13,6 +13,7 @@ use crate::invariants::{Checker, JobEnd};
 use crate::memory::{MemoryBlobs, MemoryStore};
 use crate::world::fleet::LaunchRates;
 use crate::world::link::{LinkPlan, Mishap};
+use crate::world::quota::Usage;
 use crate::world::{Hub, Owner, Scheduler};
 pub use scenario::Scenario;
 use shared::domain::id::RunId;
@@ -45,6 +46,10 @@ pub struct History {
     pub requests: u64,
     /// What each job of each run came to.
     pub ends: Vec<JobEnd>,
+    /// What was used of a cloud, where that is limited.
+    pub usage: Option<Usage>,
+    /// From when the first run was queued until it was over, in milliseconds of virtual time.
+    pub took_ms: Option<u64>,
 }
 
 /// What goes wrong in a history.
@@ -84,12 +89,16 @@ pub fn history(scenario: &Scenario, trouble: Trouble, tracing: bool) -> History 
     };
     play.run(scenario);
     let runs = play.runs();
+    let first = runs.first().and_then(|run| play.checker.run(*run));
+    let took_ms = first.and_then(|run| Some(run.finished_at?.since_ms(run.queued_at)));
     History {
         violations: hub.violations(),
         trace: hub.trace(),
         steps: play.scheduler.steps(),
         calls: play.world.faults.recorded(),
         requests: play.world.floor.link.requests(),
+        usage: play.world.meter.as_ref().map(|meter| meter.usage()),
+        took_ms,
         ends: runs.into_iter().flat_map(|run| play.checker.ends(run)).collect(),
     }
 }

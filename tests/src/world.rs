@@ -7,6 +7,7 @@
 pub mod fleet;
 pub mod link;
 pub mod ports;
+pub mod quota;
 pub mod runner;
 pub mod slot;
 pub mod truth;
@@ -55,6 +56,7 @@ struct State {
     changed: Vec<Key>,
     service_deaths: u64,
     slow_calls: u64,
+    call_ms: Option<(u64, u64)>,
 }
 
 /// What all tasks share: the seed's generator, the clock, the trace, and what was found wrong.
@@ -86,6 +88,7 @@ impl Hub {
             changed: Vec::new(),
             service_deaths: 0,
             slow_calls: 0,
+            call_ms: None,
         };
         Arc::new(Self { clock: Arc::new(ManualClock::new(start)), state: Mutex::new(state) })
     }
@@ -168,9 +171,18 @@ impl Hub {
         self.state().slow_calls = per_mille;
     }
 
+    /// Every port call takes so long, in milliseconds, from and to.
+    pub fn set_call_ms(&self, range: (u64, u64)) {
+        self.state().call_ms = Some(range);
+    }
+
     /// What passes before a port call: others get a turn, and sometimes time goes by.
     pub async fn pace(&self) {
-        self.turn().await;
+        let usual = self.state().call_ms;
+        match usual {
+            Some((from, to)) => self.sleep(self.between(from, to)).await,
+            None => self.turn().await,
+        }
         let slow = {
             let mut state = self.state();
             let rate = state.slow_calls;

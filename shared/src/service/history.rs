@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const LEARNED_KEPT: usize = 16;
 /// Pages of case statistics read at a time.
 const DETAILS_AT_ONCE: usize = 100;
+/// Pages are written once so many bytes of them wait: more would take a table's capacity of seconds in one go.
+const PAGES_BYTES: usize = 256 * 1024;
 /// Lists of cases of note read at a time.
 const NOTABLE_JOBS: usize = 20;
 
@@ -77,14 +79,19 @@ fn head_key(project: &ProjectId, job: &str) -> Key {
     Key::new(history_partition(project), format!("suite#{job}#head"))
 }
 
+/// Pages are long and written all at once, so each has a partition of its own.
+fn own_partition(project: &ProjectId, of: &str, page: u32) -> String {
+    let digest = crate::domain::id::digest_hex(of);
+    let short: String = digest.chars().take(32).collect();
+    format!("{}#{short}#{page:05}", history_partition(project))
+}
+
 fn page_key(project: &ProjectId, job: &str, page: u32) -> Key {
-    Key::new(history_partition(project), format!("suite#{job}#page#{page:06}"))
+    Key::new(own_partition(project, job, page), "units")
 }
 
 fn detail_key(project: &ProjectId, job: &str, unit: &str, page: u32) -> Key {
-    let digest = crate::domain::id::digest_hex(unit);
-    let short: String = digest.chars().take(32).collect();
-    Key::new(history_partition(project), format!("cases#{job}#{short}#{page:05}"))
+    Key::new(own_partition(project, &format!("{job}\0{unit}"), page), "cases")
 }
 
 /// A document of the history; one that cannot be understood, as an older version wrote it, is none.
@@ -268,29 +275,26 @@ impl Services {
     }
 }
 
-/// Documents written a commit at a time, so that few are in memory.
+/// Documents written a commit at a time, so that few are in memory and none of the commits is a large one.
 struct Pages<'a> {
     store: &'a dyn Store,
     commit: Commit,
-    waiting: usize,
 }
 
 impl<'a> Pages<'a> {
     fn new(store: &'a dyn Store) -> Self {
-        Self { store, commit: Commit::new(), waiting: 0 }
+        Self { store, commit: Commit::new() }
     }
 
     async fn put<T: Serialize + Sync>(&mut self, key: Key, value: &T) -> PortResult<()> {
         self.commit.put(key, Condition::Any, value, None)?;
-        self.waiting += 1;
-        if self.waiting == COMMIT_LIMIT {
+        if self.commit.len() == COMMIT_LIMIT || self.commit.bytes() >= PAGES_BYTES {
             self.finish().await?;
         }
         Ok(())
     }
 
     async fn finish(&mut self) -> PortResult<()> {
-        self.waiting = 0;
         std::mem::take(&mut self.commit).perform(self.store).await
     }
 }

@@ -258,6 +258,20 @@ impl Commit {
         Self::default()
     }
 
+    /// How many writes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Bytes of all bodies.
+    pub(crate) fn bytes(&self) -> usize {
+        let body = |write: &Write| match &write.change {
+            Change::Put { body, .. } => body.len(),
+            Change::Delete | Change::Check => 0,
+        };
+        self.writes.iter().map(body).sum()
+    }
+
     /// Creates a document that must not exist.
     pub(crate) fn create<T: Serialize>(&mut self, key: Key, value: &T) -> PortResult<()> {
         self.put(key, Condition::Absent, value, None)

@@ -4,6 +4,7 @@ use crate::fault::{Rates, Seeded};
 use crate::memory::SplitMix;
 use crate::world::fleet::LaunchRates;
 use crate::world::link::LinkPlan;
+use crate::world::quota::{AWS, Quotas};
 use crate::world::truth::{self, SuiteTruth};
 use shared::domain::id::ProjectId;
 use shared::domain::spec::{Framework, RunSpec, Shards, Source, SuiteSpec};
@@ -46,6 +47,8 @@ pub struct Scenario {
     pub chaos_ms: u64,
     /// When to cancel, in milliseconds after the start.
     pub cancel_at_ms: Option<u64>,
+    /// What the cloud allows; absent = anything, at once.
+    pub quotas: Option<Quotas>,
 }
 
 impl Scenario {
@@ -88,6 +91,7 @@ impl Scenario {
             events_told: if random.chance(300) { 0 } else { random.below(1_001) },
             chaos_ms: if mood == 0 { 0 } else { random.below(120_000) + 10_000 },
             cancel_at_ms: random.chance(100).then(|| random.below(120_000)),
+            quotas: None,
             suites,
         }
     }
@@ -134,7 +138,29 @@ impl Scenario {
             events_told: 1_000,
             chaos_ms: 0,
             cancel_at_ms: None,
+            quotas: None,
         }
+    }
+
+    /// A project that is as large as can be, on a cloud with its quotas and without trouble: so many shards, units of so
+    /// many cases each that pass, and the time that a unit takes, in milliseconds.
+    #[must_use]
+    pub fn large(seed: u64, shards: u32, (units, cases): (u64, u64), unit_ms: (u64, u64)) -> Self {
+        let random = &mut SplitMix::new(seed);
+        let small = Self::happy(seed);
+        let units = (0..units).map(|number| {
+            let key = format!("large/test_module_{number:05}.py");
+            // Nobody looks while it works, so its first case takes all its time.
+            let all_ms = unit_ms.0 + random.below(unit_ms.1 - unit_ms.0 + 1);
+            truth::passing_unit(key, (0..cases).map(|case| if case == 0 { all_ms } else { 0 }))
+        });
+        let suite = SuiteTruth { name: "large".to_owned(), units: units.collect(), broken: false };
+        let plan = SuiteSpec {
+            shards: Shards::Fixed(shards),
+            slots: Some(1),
+            ..SuiteSpec::new("large", Framework::Command)
+        };
+        Self { suites: vec![suite], plans: vec![plan], quotas: Some(AWS), ..small }
     }
 
     /// What is submitted.

@@ -7,6 +7,7 @@ use crate::memory::{MemoryBlobs, MemoryStore, SeededIds};
 use crate::world::fleet::{Fleet, LaunchRates, STOP_TIMEOUT_MS};
 use crate::world::link::{Link, LinkPlan};
 use crate::world::ports::{Deliveries, Onlooker, Turning, Watched};
+use crate::world::quota::{Meter, Metered};
 use crate::world::runner::{self, Floor};
 use crate::world::{Hub, Owner};
 use shared::domain::id::RunId;
@@ -21,6 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Time between sweeps.
 pub(super) const SWEEP_MS: u64 = 60_000;
+/// What a batch costs in the cloud, as the functions reckon.
+const CLOUD_OVERHEAD_MS: u64 = 150;
 
 #[derive(Debug)]
 pub(super) struct World {
@@ -30,6 +33,8 @@ pub(super) struct World {
     pub(super) floor: Arc<Floor>,
     pub(super) faults: Faults,
     pub(super) onlooker: Arc<Onlooker>,
+    /// Counts what is used, where that is limited.
+    pub(super) meter: Option<Arc<Meter>>,
     /// Runs that were accepted, in order; the flag says that no more will come.
     pub(super) accepted: Arc<Mutex<(Vec<RunId>, bool)>>,
     events_told: u64,
@@ -50,10 +55,14 @@ pub(super) fn build(
     };
     let rates = if seeded { scenario.launch_rates } else { LaunchRates::default() };
     let fleet = Fleet::new(Arc::clone(hub), rates);
+    let meter = scenario.quotas.map(|quotas| Meter::new(hub, quotas));
+    if let Some(quotas) = scenario.quotas {
+        hub.set_call_ms(quotas.call_ms);
+    }
     let deliveries = Deliveries::new(Arc::clone(hub));
     let onlooker = Arc::new(Onlooker::default());
     let services = Arc::new(Services {
-        store: around_store(hub, store, &faults),
+        store: around_store(hub, store, &faults, meter.as_ref()),
         blobs: around_blobs(hub, blobs, &faults),
         queue: {
             let inner: Arc<dyn Queue> =
@@ -61,8 +70,11 @@ pub(super) fn build(
             Arc::new(Turning::new(Arc::clone(hub), inner))
         },
         launcher: {
-            let inner: Arc<dyn Launcher> =
+            let mut inner: Arc<dyn Launcher> =
                 Arc::new(FaultyLauncher::new(Arc::clone(&fleet) as _, faults.clone()));
+            if let Some(meter) = &meter {
+                inner = Arc::new(Metered::new(meter, inner));
+            }
             Arc::new(Turning::new(Arc::clone(hub), inner))
         },
         forge: Arc::new(NoForge),
@@ -73,7 +85,7 @@ pub(super) fn build(
             clocks: Clocks::default(),
             token_key: TokenKey::new("0123456789abcdef".repeat(4)),
             max_shards: 4,
-            batch_overhead_ms: 10,
+            batch_overhead_ms: if meter.is_some() { CLOUD_OVERHEAD_MS } else { 10 },
             version: "simulated".to_owned(),
             keep_history: true,
             slots: None,
@@ -89,7 +101,8 @@ pub(super) fn build(
         link: Link::new(Arc::clone(hub), Arc::clone(&services), link_plan),
         fleet: Arc::clone(&fleet),
         key: services.settings.token_key.clone(),
-        suites: scenario.suites.clone(),
+        suites: scenario.suites.iter().cloned().map(Arc::new).collect(),
+        steady: scenario.quotas.is_some(),
         collected: Mutex::new(BTreeSet::new()),
     });
     let world = World {
@@ -99,6 +112,7 @@ pub(super) fn build(
         floor,
         faults,
         onlooker,
+        meter,
         accepted: Arc::default(),
         events_told: if seeded { scenario.events_told } else { 1_000 },
     };
@@ -110,9 +124,17 @@ pub(super) fn build(
     world
 }
 
-fn around_store(hub: &Arc<Hub>, store: &Arc<MemoryStore>, faults: &Faults) -> Arc<dyn Store> {
+fn around_store(
+    hub: &Arc<Hub>,
+    store: &Arc<MemoryStore>,
+    faults: &Faults,
+    meter: Option<&Arc<Meter>>,
+) -> Arc<dyn Store> {
     let memory: Arc<dyn Store> = Arc::clone(store) as _;
-    let watched: Arc<dyn Store> = Arc::new(Watched::new(Arc::clone(hub), memory));
+    let mut watched: Arc<dyn Store> = Arc::new(Watched::new(Arc::clone(hub), memory));
+    if let Some(meter) = meter {
+        watched = Arc::new(Metered::new(meter, watched));
+    }
     let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(watched, faults.clone()));
     Arc::new(Turning::new(Arc::clone(hub), faulty))
 }

@@ -31,7 +31,9 @@ pub struct Floor {
     /// The key of the tokens, to read them as the router does.
     pub key: TokenKey,
     /// The truth, by suite.
-    pub suites: Vec<SuiteTruth>,
+    pub suites: Vec<Arc<SuiteTruth>>,
+    /// Whether slots report when a batch is over, and share nothing: much happens at once then.
+    pub steady: bool,
     /// Units that were collected before, by job and unit: what vanishes is gone then.
     pub collected: Mutex<BTreeSet<(String, String)>>,
 }
@@ -57,7 +59,7 @@ pub struct Runner {
     /// Its session.
     pub caller: Caller,
     /// Its suite.
-    pub suite: SuiteTruth,
+    pub suite: Arc<SuiteTruth>,
     shared: Mutex<Shared>,
 }
 
@@ -106,7 +108,7 @@ async fn come_forward(floor: &Arc<Floor>, order: &LaunchOrder) -> i32 {
         floor: Arc::clone(floor),
         id: order.shard,
         caller,
-        suite: suite.clone(),
+        suite: Arc::clone(suite),
         shared: Mutex::new(Shared::default()),
     });
     runner.work(slots, reply.heartbeat_ms).await

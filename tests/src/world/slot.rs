@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// How long a frozen runner stays frozen, in milliseconds: longer than anybody waits for it.
 const FROZEN_MS: u64 = 4 * 3_600_000;
 
+/// Events that a steady lane keeps at most before it reports.
+const STEADY_EVENTS: usize = 1_000;
+
 /// One lane.
 #[derive(Debug)]
 pub struct Slot {
@@ -211,7 +214,8 @@ impl Slot {
             if self.runner.stopping() {
                 return Ended::Stopped;
             }
-            if place > 0 && !leased.entry.careful && hub.chance(100) {
+            let steady = self.runner.floor.steady;
+            if !steady && place > 0 && !leased.entry.careful && hub.chance(100) {
                 let slots = u32::try_from(hub.between(1, 4)).unwrap_or(1);
                 let (entry, at) = (leased.index, hub.now());
                 holding.events.push(UnitEvent::Yielded { entry, slots, overhead_us: 1, at });
@@ -221,7 +225,8 @@ impl Slot {
                 let begun = UnitEvent::CaseStarted { entry: leased.index, case: case.id.clone() };
                 holding.events.push(begun);
             }
-            if leased.entry.careful || hub.chance(150) {
+            let due = if steady { holding.events.len() >= STEADY_EVENTS } else { hub.chance(150) };
+            if leased.entry.careful || due {
                 match self.flush(holding).await {
                     Ended::InOrder => {}
                     other @ (Ended::Stale | Ended::Stopped | Ended::Fenced) => return other,

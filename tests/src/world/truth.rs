@@ -145,6 +145,18 @@ fn behaviour(random: &mut SplitMix, peaceful: bool) -> Behaviour {
     }
 }
 
+/// A unit whose cases, one for each duration in milliseconds, all pass.
+#[must_use]
+pub fn passing_unit(key: String, durations: impl Iterator<Item = u64>) -> UnitTruth {
+    let passing = |(number, duration_ms)| CaseTruth {
+        id: CaseId(format!("{key}::test_{number:03}")),
+        behaviour: Behaviour::Passes,
+        duration_ms,
+    };
+    let cases = durations.enumerate().map(passing).collect();
+    UnitTruth { key, cases, listed: false, divisible: true, collection: Collection::Works }
+}
+
 /// A suite of the given name; a peaceful one passes.
 #[must_use]
 pub fn suite(random: &mut SplitMix, name: &str, peaceful: bool) -> SuiteTruth {
