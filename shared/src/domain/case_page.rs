@@ -16,8 +16,12 @@ use std::io::Write as _;
 
 /// Most rows of a page.
 pub const PAGE_ROWS: u32 = 100;
-/// A page whose records are longer than this takes no more.
+/// A page whose records are longer than this takes no more, nor does a book.
 pub const PAGE_BYTES: usize = 1024 * 1024;
+/// Most pages of a book: pages that are stored together, because every blob that is written is paid for.
+pub const BOOK_PAGES: u32 = 16;
+/// Length of what comes before the pages of a book: where each of them begins and ends.
+pub const BOOK_HEAD_BYTES: u64 = 16 * BOOK_PAGES as u64;
 
 /// What is in a page.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,6 +35,9 @@ pub struct PageSummary {
     /// First and last job.
     #[serde(rename = "j")]
     pub jobs: (u32, u32),
+    /// Where its lines are in its book; a page of an older version has a blob of its own.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<(u64, u64)>,
 }
 
 impl PageSummary {
@@ -64,7 +71,30 @@ pub struct PageRef {
 
 const REST: u32 = 1 << 31;
 
+/// What comes before the pages of a book: the places of its pages, in their order.
+#[must_use]
+pub fn book_head(places: &[(u64, u64)]) -> Vec<u8> {
+    let mut head: Vec<u8> =
+        places.iter().flat_map(|(from, to)| [from.to_be_bytes(), to.to_be_bytes()].concat()).collect();
+    head.resize(usize::try_from(BOOK_HEAD_BYTES).unwrap_or(0), 0);
+    head
+}
+
+/// The place of a page, from the head of its book.
+#[must_use]
+pub fn place_in_book(head: &[u8], page: PageRef) -> Option<(u64, u64)> {
+    let at = usize::try_from(page.number % BOOK_PAGES * 16).ok()?;
+    let number = |at: usize| Some(u64::from_be_bytes(head.get(at..at + 8)?.try_into().ok()?));
+    Some((number(at)?, number(at + 8)?)).filter(|(from, to)| from < to)
+}
+
 impl PageRef {
+    /// Number of the book that it is in, from 0. Where a book has fewer pages than it may have, numbers are left out.
+    #[must_use]
+    pub fn book(self) -> u32 {
+        self.number / BOOK_PAGES
+    }
+
     /// As a number.
     #[must_use]
     pub fn code(self) -> u32 {

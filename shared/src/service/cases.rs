@@ -6,10 +6,12 @@
 mod live;
 
 use super::audit::Listed;
-use super::report::pages::{index_key, records_key, rows_key, table_key};
+use super::report::pages::{book_records_key, book_rows_key, index_key, records_key, rows_key, table_key};
 use super::runs::RunFilter;
 use super::{ServiceError, ServiceResult, Services};
-use crate::domain::case_page::{CaseFilter, CaseIndex, Line, PageRef, lines, row_of};
+use crate::domain::case_page::{
+    BOOK_HEAD_BYTES, CaseFilter, CaseIndex, Line, PageRef, lines, place_in_book, row_of,
+};
 use crate::domain::case_row::CaseRow;
 use crate::domain::id::{CaseKey, ProjectId, RunId};
 use crate::domain::key_table::{HEAD_BYTES, TableHead, page_of};
@@ -61,8 +63,8 @@ enum Sought {
     Nowhere,
     /// It has, and no such case.
     Absent,
-    /// There it is: the row, and the place of its record.
-    Found(Box<CaseRow>, PageRef, (u64, u64)),
+    /// There it is: the row, and the blob and the place of its record.
+    Found(Box<CaseRow>, String, (u64, u64)),
 }
 
 fn corrupt(subject: &str, reason: &dyn std::fmt::Display) -> PortError {
@@ -154,11 +156,11 @@ impl Services {
         };
         let mut items = Vec::new();
         let wanted = index.pages().enumerate().skip(from.page).filter(|(_, (_, page))| sieve.may_hold(page));
-        for (scanned, (page, (at, _))) in wanted.enumerate() {
+        for (scanned, (page, (at, summary))) in wanted.enumerate() {
             if scanned == SCAN_PAGES {
                 return Ok(Listed { items, next: Some(Place { page, line: 0 }.text()) });
             }
-            let text = Arc::new(self.page_text(run, at).await?);
+            let text = Arc::new(self.page_text(run, at, summary.place).await?);
             let first = if page == from.page { from.line } else { 0 };
             let mut end = 0;
             for (line, text_of_line) in lines(&text).enumerate() {
@@ -178,9 +180,9 @@ impl Services {
         Ok(Listed { items, next: None })
     }
 
-    async fn page_text(&self, run: RunId, page: PageRef) -> ServiceResult<String> {
-        let key = rows_key(run, page);
-        let bytes = self.blobs.fetch(&key, None).await?;
+    async fn page_text(&self, run: RunId, page: PageRef, place: Option<(u64, u64)>) -> ServiceResult<String> {
+        let key = if place.is_some() { book_rows_key(run, page) } else { rows_key(run, page) };
+        let bytes = self.blobs.fetch(&key, place).await?;
         Ok(String::from_utf8(bytes).map_err(|error| corrupt(&key, &error))?)
     }
 
@@ -192,8 +194,7 @@ impl Services {
         let found = match self.seek(run, key).await? {
             Sought::Nowhere => self.live_case(run, key).await?,
             Sought::Absent => None,
-            Sought::Found(row, page, place) => {
-                let blob = records_key(run.id, page);
+            Sought::Found(row, blob, place) => {
                 let bytes = self.blobs.fetch(&blob, Some(place)).await?;
                 Some((*row, parse(&blob, &bytes)?))
             }
@@ -228,13 +229,21 @@ impl Services {
     }
 
     async fn row_on(&self, run: RunId, page: PageRef, key: CaseKey) -> ServiceResult<Sought> {
-        let text = self.page_text(run, page).await?;
+        let blob = book_rows_key(run, page);
+        let place = match self.blobs.fetch(&blob, Some((0, BOOK_HEAD_BYTES))).await {
+            Ok(head) => {
+                Some(place_in_book(&head, page).ok_or_else(|| corrupt(&blob, &"it has no such page"))?)
+            }
+            Err(PortError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let text = self.page_text(run, page, place).await?;
         let digits = format!("{:032x}", key.0);
         let line = lines(&text).find(|line| line.starts_with(&digits)).and_then(Line::read);
-        let blob = rows_key(run, page);
         let line = line.ok_or_else(|| corrupt(&blob, &format!("it has no row of `{key}`")))?;
         let row: CaseRow = parse(&blob, line.row.as_bytes())?;
-        Ok(Sought::Found(Box::new(row), page, line.place))
+        let records = if place.is_some() { book_records_key(run, page) } else { records_key(run, page) };
+        Ok(Sought::Found(Box::new(row), records, line.place))
     }
 
     /// A case in the newest finished runs of its project that had it, newest first.

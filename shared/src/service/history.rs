@@ -95,8 +95,8 @@ fn detail_key(project: &ProjectId, job: &str, unit: &str, page: u32) -> Key {
 }
 
 /// A document of the history; one that cannot be understood, as an older version wrote it, is none.
-fn remembered<T: DeserializeOwned>(found: Option<Document>) -> PortResult<Option<T>> {
-    match found.as_ref().map(parse).transpose() {
+fn remembered<T: DeserializeOwned>(found: Option<&Document>) -> PortResult<Option<T>> {
+    match found.map(parse).transpose() {
         Ok(found) => Ok(found.map(|stored| stored.value)),
         Err(PortError::Corrupt { .. }) => Ok(None),
         Err(error) => Err(error),
@@ -112,15 +112,15 @@ impl Services {
         let (now, store) = (self.clock.now(), self.store.as_ref());
         // Most suites have no more than one page.
         let mut found = store.load_many(&[head_key(project, job), page_key(project, job, 0)], now).await?;
-        let first: Option<UnitPage> = remembered(found.pop().flatten())?;
-        let Some(head) = remembered::<SuiteHead>(found.pop().flatten())? else {
+        let first: Option<UnitPage> = remembered(found.pop().flatten().as_ref())?;
+        let Some(head) = remembered::<SuiteHead>(found.pop().flatten().as_ref())? else {
             return Ok(SuiteStats::default());
         };
         let mut pages: Vec<UnitPage> = first.into_iter().filter(|_| head.pages > 0).collect();
         let keys: Vec<Key> = (1..head.pages).map(|page| page_key(project, job, page)).collect();
         if !keys.is_empty() {
             for page in store.load_many(&keys, now).await? {
-                pages.extend(remembered(page)?);
+                pages.extend(remembered(page.as_ref())?);
             }
         }
         Ok(SuiteStats::from_pages(head, pages))
@@ -159,7 +159,7 @@ impl Services {
             let found = self.store.load_many(&keys, self.clock.now()).await?;
             for ((unit, _), document) in some.iter().zip(found) {
                 if let Some(known) = pages.get_mut(*unit) {
-                    known.extend(remembered::<UnitDetail>(document)?);
+                    known.extend(remembered::<UnitDetail>(document.as_ref())?);
                 }
             }
         }
@@ -240,8 +240,8 @@ impl Services {
         let mut keys = vec![head_key(project, job)];
         keys.extend(NotableKind::ALL.map(|kind| notable_key(project, job, kind)));
         let mut found = self.store.load_many(&keys, self.clock.now()).await?.into_iter();
-        let head = remembered(found.next().flatten())?.unwrap_or_default();
-        let mut next = || PortResult::Ok(remembered(found.next().flatten())?.unwrap_or_default());
+        let head = remembered(found.next().flatten().as_ref())?.unwrap_or_default();
+        let mut next = || PortResult::Ok(remembered(found.next().flatten().as_ref())?.unwrap_or_default());
         Ok((head, Notable { flaky: next()?, slow: next()?, broken: next()? }))
     }
 

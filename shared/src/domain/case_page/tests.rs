@@ -94,8 +94,9 @@ proptest! {
 #[test]
 fn a_suite_stands_for_all_of_its_jobs() {
     let jobs = [(1, "unit[py=3]".to_owned()), (2, "unit[py=4]".to_owned()), (3, "unity".to_owned())];
-    let pages: Vec<PageSummary> =
-        (1..4).map(|job| PageSummary { outcomes: [1, 0, 0, 0, 0, 0], flaky: 0, jobs: (job, job) }).collect();
+    let pages: Vec<PageSummary> = (1..4)
+        .map(|job| PageSummary { outcomes: [1, 0, 0, 0, 0, 0], flaky: 0, jobs: (job, job), place: None })
+        .collect();
     let held = |suite: &str| -> Vec<bool> {
         let sieve = CaseFilter { suite: Some(suite.to_owned()), ..CaseFilter::default() }.sieve(&jobs);
         pages.iter().map(|page| sieve.may_hold(page)).collect()
@@ -103,4 +104,20 @@ fn a_suite_stands_for_all_of_its_jobs() {
     assert_eq!(held("unit"), [true, true, false]);
     assert_eq!(held("unit[py=4]"), [false, true, false]);
     assert_eq!(held("e2e"), [false; 3]);
+}
+
+proptest! {
+    #[test]
+    fn a_book_says_where_its_pages_are(lengths in proptest::collection::vec(1u64..5_000, 1..=16), book in 0u32..9) {
+        let mut end = BOOK_HEAD_BYTES;
+        let places: Vec<(u64, u64)> = lengths.iter().map(|length| { let from = end; end += length; (from, end) }).collect();
+        let head = book_head(&places);
+        prop_assert_eq!(head.len() as u64, BOOK_HEAD_BYTES);
+        for number in 0..BOOK_PAGES {
+            let page = PageRef { failures: false, number: book * BOOK_PAGES + number };
+            prop_assert_eq!(page.book(), book);
+            prop_assert_eq!(place_in_book(&head, page), places.get(number as usize).copied());
+        }
+        prop_assert_eq!(place_in_book(&head[1..], PageRef { failures: true, number: BOOK_PAGES - 1 }), None);
+    }
 }

@@ -1,9 +1,12 @@
 //! A run's cases as pages of rows, their records beside them, and the tables that find a case by its key.
 //!
-//! What is written is bounded by the page and the table under construction, however many cases there are. The index
+//! What is written is bounded by the book and the table under construction, however many cases there are. The index
 //! is written last: a run without it has no pages.
 
-use crate::domain::case_page::{CaseIndex, PAGE_BYTES, PAGE_ROWS, PageRef, PageSummary, write_line};
+use crate::domain::case_page::{
+    BOOK_HEAD_BYTES, BOOK_PAGES, CaseIndex, PAGE_BYTES, PAGE_ROWS, PageRef, PageSummary, book_head,
+    write_line,
+};
 use crate::domain::case_row::CaseRow;
 use crate::domain::id::RunId;
 use crate::domain::key_table::KeyTable;
@@ -16,16 +19,28 @@ pub(crate) fn index_key(run: RunId) -> String {
     format!("runs/{run}/cases/index.json")
 }
 
-/// Blob of a page's rows.
+/// Blob of the rows of a page's book, behind its head.
 #[must_use]
-pub(crate) fn rows_key(run: RunId, page: PageRef) -> String {
-    format!("runs/{run}/cases/{}.rows", page_name(page))
+pub(crate) fn book_rows_key(run: RunId, page: PageRef) -> String {
+    format!("runs/{run}/cases/{}-book-{:05}.rows", kind(page), page.book())
 }
 
-/// Blob of the records of a page.
+/// Blob of the records of a page's book.
+#[must_use]
+pub(crate) fn book_records_key(run: RunId, page: PageRef) -> String {
+    format!("runs/{run}/cases/{}-book-{:05}.records", kind(page), page.book())
+}
+
+/// Blob of a page's rows, as older versions wrote it.
+#[must_use]
+pub(crate) fn rows_key(run: RunId, page: PageRef) -> String {
+    format!("runs/{run}/cases/{}-{:05}.rows", kind(page), page.number)
+}
+
+/// Blob of the records of such a page.
 #[must_use]
 pub(crate) fn records_key(run: RunId, page: PageRef) -> String {
-    format!("runs/{run}/cases/{}.records", page_name(page))
+    format!("runs/{run}/cases/{}-{:05}.records", kind(page), page.number)
 }
 
 /// Blob of the n-th table of keys, counted from 0.
@@ -34,8 +49,8 @@ pub(crate) fn table_key(run: RunId, number: u32) -> String {
     format!("runs/{run}/cases/keys-{number:05}")
 }
 
-fn page_name(page: PageRef) -> String {
-    format!("{}-{:05}", if page.failures { "failures" } else { "rest" }, page.number)
+fn kind(page: PageRef) -> &'static str {
+    if page.failures { "failures" } else { "rest" }
 }
 
 /// Pages of one kind on their way out.
@@ -44,8 +59,14 @@ struct Stream {
     failures: bool,
     done: Vec<PageSummary>,
     open: PageSummary,
+    /// The lines of the open book, and where its pages are in it.
     lines: Vec<u8>,
+    places: Vec<(u64, u64)>,
+    /// Where the open page begins.
+    begin: usize,
+    /// The records of the open book, and where those of the open page begin.
     records: Vec<u8>,
+    begin_records: usize,
 }
 
 impl Stream {
@@ -63,17 +84,42 @@ impl Stream {
     }
 
     fn is_full(&self) -> bool {
-        self.open.rows() >= PAGE_ROWS || self.records.len() >= PAGE_BYTES
+        self.open.rows() >= PAGE_ROWS || self.records.len() - self.begin_records >= PAGE_BYTES
     }
 
-    fn close(&mut self, run: RunId, ready: &mut Vec<(String, Vec<u8>)>) {
+    fn close_page(&mut self) {
         if self.open.rows() == 0 {
             return;
         }
-        let page = self.page();
-        ready.push((records_key(run, page), std::mem::take(&mut self.records)));
-        ready.push((rows_key(run, page), std::mem::take(&mut self.lines)));
-        self.done.push(std::mem::take(&mut self.open));
+        let at = |length: usize| BOOK_HEAD_BYTES + length as u64;
+        let place = (at(self.begin), at(self.lines.len()));
+        (self.begin, self.begin_records) = (self.lines.len(), self.records.len());
+        self.places.push(place);
+        self.done.push(PageSummary { place: Some(place), ..std::mem::take(&mut self.open) });
+    }
+
+    fn is_book_full(&self) -> bool {
+        self.places.len() >= BOOK_PAGES as usize || self.records.len() >= PAGE_BYTES
+    }
+
+    fn close_book(&mut self, run: RunId, ready: &mut Vec<(String, Vec<u8>)>) {
+        self.close_page();
+        if self.places.is_empty() {
+            return;
+        }
+        let page = PageRef { number: self.page().number - 1, ..self.page() };
+        let mut rows = book_head(&self.places);
+        rows.append(&mut self.lines);
+        ready.push((book_records_key(run, page), std::mem::take(&mut self.records)));
+        ready.push((book_rows_key(run, page), rows));
+        self.places.clear();
+        (self.begin, self.begin_records) = (0, 0);
+    }
+
+    /// The next page begins a book; nobody looks for anything in a page without rows.
+    fn turn(&mut self) {
+        let books = self.done.len().div_ceil(BOOK_PAGES as usize);
+        self.done.resize_with(books * BOOK_PAGES as usize, PageSummary::default);
     }
 }
 
@@ -112,7 +158,11 @@ impl Pages {
         self.table.push(row.key, stream.page().code());
         stream.take(&row, record).map_err(|error| corrupt(&row.id.0, &error))?;
         if stream.is_full() {
-            stream.close(self.run, &mut self.ready);
+            stream.close_page();
+            if stream.is_book_full() {
+                stream.close_book(self.run, &mut self.ready);
+                stream.turn();
+            }
         }
         if self.table.is_full() {
             self.close_table();
@@ -135,8 +185,8 @@ impl Pages {
 
     /// Stores the rest, and the index.
     pub(super) async fn finish(mut self, blobs: &dyn Blobs) -> PortResult<()> {
-        self.failures.close(self.run, &mut self.ready);
-        self.rest.close(self.run, &mut self.ready);
+        self.failures.close_book(self.run, &mut self.ready);
+        self.rest.close_book(self.run, &mut self.ready);
         self.close_table();
         self.drain(blobs).await?;
         let index = CaseIndex { jobs: self.jobs, failures: self.failures.done, rest: self.rest.done };

@@ -1,8 +1,9 @@
 //! Cases of runs: listed, filtered, in parts, one with all that it printed, while the run works and afterwards.
 
 use super::Front;
-use crate::desk::suite;
+use crate::desk::{now, suite};
 use serde_json::{Value, json};
+use shared::domain::id::RunId;
 use shared::domain::outcome::Outcome::{self, Failed, Passed, Skipped, TimedOut};
 use shared::domain::spec::SuiteSpec;
 use std::collections::BTreeSet;
@@ -49,6 +50,44 @@ fn a_thousand_cases_are_each_seen_once_failures_first() {
     assert_eq!((count("q=nowhere"), count("q=%22")), (0, 0));
     let flaky = &front.all(&format!("/v1/runs/{run}/cases?flaky=true&limit=1"))[0];
     assert_eq!((&flaky["flaky"], &flaky["attempts"]), (&json!("isolation"), &json!(2)));
+}
+
+/// Takes the pages of a run out of their books: older versions gave each a blob of its own.
+fn unbind(front: &Front, run: RunId) {
+    let blobs = &front.desk.services.blobs;
+    let key = |name: &str| format!("runs/{run}/cases/{name}");
+    let mut index: Value =
+        serde_json::from_slice(&now(blobs.fetch(&key("index.json"), None)).unwrap()).unwrap();
+    for kind in ["failures", "rest"] {
+        for (number, page) in index[kind].as_array_mut().unwrap().iter_mut().enumerate() {
+            let place = page.as_object_mut().unwrap().remove("p").unwrap();
+            let place = (place[0].as_u64().unwrap(), place[1].as_u64().unwrap());
+            let book = format!("{kind}-book-{:05}", number / 16);
+            for (extension, range) in [("rows", Some(place)), ("records", None)] {
+                let bytes = now(blobs.fetch(&key(&format!("{book}.{extension}")), range)).unwrap();
+                now(blobs.put(&key(&format!("{kind}-{number:05}.{extension}")), bytes)).unwrap();
+            }
+        }
+    }
+    let books = now(blobs.list(&key(""))).unwrap().into_iter().filter(|key| key.contains("-book-"));
+    books.for_each(|key| now(blobs.delete(&key)).unwrap());
+    now(blobs.put(&key("index.json"), serde_json::to_vec(&index).unwrap())).unwrap();
+}
+
+#[test]
+fn pages_of_an_older_version_are_read_as_well() {
+    let front = Front::with_project("web");
+    let run = front.start("web", vec![suite("unit")]);
+    front.play(run, 1, &[("a.py", 600), ("b.py", 400)], &mixed);
+    unbind(&front, run);
+    let all = front.all(&format!("/v1/runs/{run}/cases?limit=70"));
+    let distinct: BTreeSet<String> = ids(&all).into_iter().collect();
+    assert_eq!((all.len(), distinct.len()), (1000, 1000));
+    for case in all.iter().step_by(97) {
+        let shown = front.get(&format!("/v1/runs/{run}/cases/{}", case["key"].as_str().unwrap())).ok();
+        assert_eq!(shown["case"], *case);
+        assert_eq!(shown["attempts"][0]["output"], format!("attempt 1 at {}", case["id"].as_str().unwrap()));
+    }
 }
 
 #[test]
