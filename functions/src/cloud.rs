@@ -22,6 +22,8 @@ const SHARDS_LIMIT: u32 = 100;
 /// A lease and its results go through gateway, function and table: what that costs per batch, in milliseconds.
 const BATCH_OVERHEAD_MS: u64 = 150;
 
+/// What stays with its lease is written in a transaction: up to this size, that is no dearer than an object.
+const CLOSING_BYTES: usize = 4 * 1024;
 /// Half of what is kept of blobs that never change, in bytes: a function reads the same ones again and again.
 const KEPT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -114,6 +116,7 @@ fn settings(token_key: TokenKey) -> Settings {
         max_shards: SHARDS_LIMIT,
         batch_overhead_ms: BATCH_OVERHEAD_MS,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        closing_bytes: CLOSING_BYTES,
         keep_history: true,
         slots: None,
     }

@@ -24,6 +24,7 @@ pub mod notify;
 pub mod order;
 pub mod origin;
 pub mod outcome;
+pub mod packed;
 pub mod parse;
 pub mod predict;
 pub mod project;

@@ -76,6 +76,9 @@ pub struct Settings {
     pub batch_overhead_ms: u64,
     /// Version of Fleetest, for reports.
     pub version: String,
+    /// The last results of a lease stay in its document if they take no more than so many bytes there; 0 = they never do.
+    /// For stores that take their price by the request.
+    pub closing_bytes: usize,
     /// Whether results become history.
     pub keep_history: bool,
     /// Slots of all runners together, given out by `dispatch`; `None` = the launcher alone says when there is room.

@@ -14,6 +14,7 @@ use crate::world::runner::Floor;
 pub use ending::JobEnd;
 use serde::de::DeserializeOwned;
 use shared::domain::id::{JobNo, LeaseId, RunId};
+use shared::domain::packed::unpack;
 use shared::domain::queue::Queue;
 use shared::domain::queue::lease::{Lease, LeaseStatus, Progress};
 use shared::domain::run::{Job, JobStatus, Run, RunStatus};
@@ -178,10 +179,15 @@ impl Checker {
     fn chunk(&self, lease: &Lease, part: u32) -> Result<Vec<shared::domain::unit::UnitEvent>, String> {
         let folder = job_folder(lease.holder.run, lease.holder.job);
         let key = format!("{folder}/results/{:08}-{part:05}.jsonl", lease.epoch);
-        let bytes = match block_on(self.blobs.fetch(&key, None)) {
-            Ok(bytes) => bytes,
-            Err(PortError::NotFound { .. }) => return Ok(Vec::new()),
-            Err(error) => return Err(error.to_string()),
+        let stayed = !lease.closing.is_empty() && part + 1 == lease.next_part;
+        let bytes = if stayed {
+            unpack(&lease.closing).ok_or("it cannot be unpacked")?
+        } else {
+            match block_on(self.blobs.fetch(&key, None)) {
+                Ok(bytes) => bytes,
+                Err(PortError::NotFound { .. }) => return Ok(Vec::new()),
+                Err(error) => return Err(error.to_string()),
+            }
         };
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines.map(|line| serde_json::from_slice(line).map_err(|error| error.to_string())).collect()

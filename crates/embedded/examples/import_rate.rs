@@ -144,6 +144,7 @@ fn services(folder: &Path) -> Arc<Services> {
             batch_overhead_ms: 1,
             slots: None,
             version: "0".to_owned(),
+            closing_bytes: 0,
             keep_history: true,
         },
     })

@@ -1,4 +1,4 @@
-//! Result chunks: accepted parts of leases as blobs of JSON lines.
+//! Result chunks: accepted parts of leases as blobs of JSON lines, the last one in the lease itself if it is small.
 //!
 //! A part's name holds the lease's epoch, so nobody but its holder can write it. A blob counts only if the
 //! lease's document says that the part was accepted.
@@ -6,9 +6,10 @@
 use super::entries::{JobPlace, job_folder};
 use super::{ServiceResult, Services};
 use crate::domain::id::{JobNo, RunId};
+use crate::domain::packed::{pack, unpack};
 use crate::domain::queue::accept::Known;
 use crate::domain::queue::close::Leftover;
-use crate::domain::queue::lease::{Lease, Progress};
+use crate::domain::queue::lease::{Lease, LeaseStatus, Progress};
 use crate::domain::time::Timestamp;
 use crate::domain::unit::UnitEvent;
 use crate::ports::{PortError, PortResult};
@@ -16,6 +17,8 @@ use std::collections::BTreeMap;
 
 /// What the JSON of an event takes, more or less, in bytes.
 const EVENT_BYTES: usize = 256;
+/// More than so many times what it may take in the end is not worth being packed.
+const PACKED_PARTS: usize = 24;
 /// Verdicts of one lease that stay in its document, in bytes of JSON.
 const VERDICTS_BYTES: usize = 24 * 1024;
 
@@ -47,7 +50,26 @@ fn corrupt(key: &str, error: &serde_json::Error) -> PortError {
 }
 
 impl Services {
-    /// Stores a part that is about to be accepted.
+    /// Stores a part that is about to be accepted: with `lease`, as it will be, if it ends that and is small.
+    pub(crate) async fn store_part(
+        &self,
+        lease: &mut Lease,
+        part: u32,
+        events: &[UnitEvent],
+    ) -> ServiceResult<()> {
+        let limit = self.settings.closing_bytes;
+        if limit > 0 && !events.is_empty() && lease.status != LeaseStatus::Active {
+            let bytes = lines("closing", events)?;
+            let packed = if bytes.len() <= limit * PACKED_PARTS { pack(&bytes) } else { String::new() };
+            if !packed.is_empty() && packed.len() <= limit {
+                lease.closing = packed;
+                return Ok(());
+            }
+        }
+        self.store_chunk(lease, part, events).await
+    }
+
+    /// Stores a part as a blob.
     pub(crate) async fn store_chunk(
         &self,
         lease: &Lease,
@@ -90,6 +112,14 @@ impl Services {
     /// The events of an accepted part; a part without events has no blob.
     pub(crate) async fn load_chunk(&self, lease: &Lease, part: u32) -> ServiceResult<Vec<UnitEvent>> {
         let key = chunk_key(lease.holder.run, lease.holder.job, lease.epoch, part);
+        if !lease.closing.is_empty() && part + 1 == lease.next_part {
+            let bytes = unpack(&lease.closing).ok_or_else(|| PortError::Corrupt {
+                port: "store",
+                subject: lease.id.to_string(),
+                reason: "its last part cannot be unpacked".to_owned(),
+            })?;
+            return Ok(events(&key, &bytes)?);
+        }
         let bytes = match self.blobs.fetch(&key, None).await {
             Ok(bytes) => bytes,
             Err(PortError::NotFound { .. }) => return Ok(Vec::new()),

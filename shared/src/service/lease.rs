@@ -272,7 +272,7 @@ impl Services {
                 if accepted.lease.status != LeaseStatus::Active {
                     accepted.lease.ended_at = Some(scene.now);
                 }
-                self.store_chunk(lease, request.part, &request.events).await?;
+                self.store_part(&mut accepted.lease, request.part, &request.events).await?;
                 let unique = format!("{:08}-{:05}-{}", lease.epoch, lease.next_part, queue.version);
                 self.shelve_verdicts(&mut accepted.lease, &unique).await?;
                 Ok(Some(Part { version: stored.version, unique, accepted }))

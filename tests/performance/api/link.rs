@@ -90,6 +90,7 @@ fn services(folder: &Path, launcher: Arc<Tokens>) -> Result<Services> {
             max_shards: 1,
             batch_overhead_ms: 2,
             version: "bench".to_owned(),
+            closing_bytes: 0,
             keep_history: false,
             slots: None,
         },

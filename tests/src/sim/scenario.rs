@@ -31,6 +31,8 @@ pub struct Scenario {
     pub patient: bool,
     /// Faults stop after this time, in milliseconds.
     pub trouble_ms: u64,
+    /// Results that may stay with their lease.
+    pub closing_bytes: usize,
     /// Faults of ports.
     pub rates: Rates,
     /// Faults of the network, per thousand requests.
@@ -78,6 +80,7 @@ impl Scenario {
             timeout_ms: if patient { trouble_ms + PATIENCE_MS + 4 * work_ms(&suites) } else { hasty_ms },
             patient,
             trouble_ms,
+            closing_bytes: if seed.is_multiple_of(2) { 4 * 1024 } else { 0 },
             rates: rates(mood),
             link_rate: launch(40),
             launch_rates: LaunchRates {
@@ -130,6 +133,7 @@ impl Scenario {
             timeout_ms: 3_600_000,
             patient: true,
             trouble_ms: 3_600_000,
+            closing_bytes: 4 * 1024,
             rates: Rates::default(),
             link_rate: 0,
             launch_rates: LaunchRates::default(),

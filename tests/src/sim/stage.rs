@@ -87,6 +87,7 @@ pub(super) fn build(
             max_shards: 4,
             batch_overhead_ms: if meter.is_some() { CLOUD_OVERHEAD_MS } else { 10 },
             version: "simulated".to_owned(),
+            closing_bytes: scenario.closing_bytes,
             keep_history: true,
             slots: None,
         },

@@ -96,6 +96,7 @@ pub(crate) fn settings(token_key: TokenKey) -> Settings {
         max_shards: 1,
         batch_overhead_ms: 2,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        closing_bytes: 0,
         keep_history: true,
         slots: None,
     }

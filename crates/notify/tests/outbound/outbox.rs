@@ -39,6 +39,7 @@ fn services(clock: &Arc<ManualClock>) -> Services {
             max_shards: 1,
             batch_overhead_ms: 1,
             version: "0".to_owned(),
+            closing_bytes: 0,
             keep_history: true,
             slots: None,
         },

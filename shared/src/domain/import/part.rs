@@ -252,6 +252,7 @@ impl Part {
             next_part: 0,
             verdicts: Vec::new(),
             verdict_blobs: Vec::new(),
+            closing: String::new(),
         }
     }
 

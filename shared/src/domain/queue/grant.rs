@@ -79,6 +79,7 @@ impl Queue {
             next_part: 0,
             verdicts: Vec::new(),
             verdict_blobs: Vec::new(),
+            closing: String::new(),
         };
         Some(Grant { queue, lease, entries })
     }

@@ -146,6 +146,9 @@ pub struct Lease {
     pub entries: Vec<Held>,
     /// Number of parts accepted so far: the number of the next one.
     pub next_part: u32,
+    /// The events of its last part, packed, if they were few enough to stay here: then they have no blob.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub closing: String,
     /// Results that the coordinator itself had to give: cases found to kill their process.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<UnitEvent>,
