@@ -51,7 +51,7 @@ impl Function for Sweep {
     async fn call(&self, event: Value, context: Context) -> Result<Value, Failed> {
         let (stop, services) = (stop_at(&context), &self.0.services);
         match Tick::read(&event)?.as_str() {
-            "sweep" => until(stop, services.sweep()).await?,
+            "sweep" => Box::pin(until(stop, services.sweep())).await?,
             "retain" => {
                 let work = async {
                     services.forget_sources(services.clock.now()).await?;

@@ -85,6 +85,14 @@ pub struct Settings {
     pub slots: Option<u32>,
 }
 
+impl Settings {
+    /// Whether requests are dear: then things are stored together that are read apart.
+    #[must_use]
+    pub(crate) fn few_requests(&self) -> bool {
+        self.closing_bytes > 0
+    }
+}
+
 /// The use-cases and what they stand on.
 #[derive(Debug, Clone)]
 pub struct Services {

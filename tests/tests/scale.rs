@@ -3,8 +3,6 @@
 //! A plain test run plays some of it. The whole, a thousand shards and a million cases:
 //! `FLEETEST_SIM_SHARDS=1000 cargo test --release -p testkit --test scale -- --nocapture`
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use shared::domain::verdict::Verdict;
 use testkit::sim::config::SimConfig;
 use testkit::sim::{Scenario, Trouble, history};

@@ -22,8 +22,8 @@ use testkit::emulator;
 const CASES_PER_UNIT: usize = 20;
 /// What a run may cost, each of its shards, and each batch. The second one is to become 4.
 const PER_RUN: u64 = 60;
-const PER_SHARD: u64 = 9;
-const PER_BATCH: u64 = 3;
+const PER_SHARD: u64 = 7;
+const PER_BATCH: u64 = 2;
 
 fn spec(shards: u32) -> RunSpec {
     let suite = SuiteSpec { shards: Shards::Fixed(shards), ..SuiteSpec::new("unit", Framework::Command) };

@@ -35,7 +35,7 @@ pub struct PageSummary {
     /// First and last job.
     #[serde(rename = "j")]
     pub jobs: (u32, u32),
-    /// Where its lines are in its book; a page of an older version has a blob of its own.
+    /// Where its lines are in its book; a page that is in none has a blob of its own.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub place: Option<(u64, u64)>,
 }

@@ -230,14 +230,16 @@ impl Services {
 
     async fn row_on(&self, run: RunId, page: PageRef, key: CaseKey) -> ServiceResult<Sought> {
         let blob = book_rows_key(run, page);
-        let place = match self.blobs.fetch(&blob, Some((0, BOOK_HEAD_BYTES))).await {
-            Ok(head) => {
-                Some(place_in_book(&head, page).ok_or_else(|| corrupt(&blob, &"it has no such page"))?)
+        let (place, text) = match self.page_text(run, page, None).await {
+            Ok(text) => (None, text),
+            Err(ServiceError::Port(PortError::NotFound { .. })) => {
+                let head = self.blobs.fetch(&blob, Some((0, BOOK_HEAD_BYTES))).await?;
+                let place = place_in_book(&head, page);
+                let place = place.ok_or_else(|| corrupt(&blob, &"it has no such page"))?;
+                (Some(place), self.page_text(run, page, Some(place)).await?)
             }
-            Err(PortError::NotFound { .. }) => None,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
-        let text = self.page_text(run, page, place).await?;
         let digits = format!("{:032x}", key.0);
         let line = lines(&text).find(|line| line.starts_with(&digits)).and_then(Line::read);
         let line = line.ok_or_else(|| corrupt(&blob, &format!("it has no row of `{key}`")))?;

@@ -68,7 +68,8 @@ impl Services {
         let (mut summary, facts) = self.summary(run, &spec, jobs, known).await?;
         // Few look at a report of what another CI has shown already: it is rendered when someone does.
         let late = run.origin.trigger == Trigger::Import;
-        let mut spool = if late { Spool::of_pages(run.id) } else { Spool::new(run.id) };
+        let bound = self.settings.few_requests();
+        let mut spool = if late { Spool::of_pages(run.id, bound) } else { Spool::new(run.id, bound) };
         spool.begin(&summary)?;
         for ((job, summary), facts) in jobs.iter().zip(&summary.jobs).zip(facts) {
             let pass = Pass { spec: &spec, job, learn: self.settings.keep_history && may_learn(summary) };

@@ -6,7 +6,7 @@ use super::{Checker, Found, JobPicture, ensure};
 use crate::contract::block_on;
 use crate::world::truth::{Behaviour, Collection, SuiteTruth, UnitTruth};
 use shared::domain::case::CaseId;
-use shared::domain::id::{JobNo, RunId, ShardAttempt};
+use shared::domain::id::{JobNo, RunId, ShardAttempt, digest_hex};
 use shared::domain::outcome::{Counts, Outcome};
 use shared::domain::queue::Stopped;
 use shared::domain::report::RunSummary;
@@ -261,7 +261,9 @@ impl Checker {
         let keys = block_on(self.blobs.list("")).unwrap_or_default();
         let blobs = keys
             .iter()
-            .map(|key| format!("{key} {:?}", block_on(self.blobs.fetch(key, None)).unwrap_or_default()))
+            .map(|key| {
+                format!("{key} {}", digest_hex(&block_on(self.blobs.fetch(key, None)).unwrap_or_default()))
+            })
             .collect();
         (documents, blobs)
     }

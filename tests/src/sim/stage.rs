@@ -69,28 +69,12 @@ pub(super) fn build(
                 Arc::new(FaultyQueue::new(Arc::clone(&deliveries) as _, faults.clone()));
             Arc::new(Turning::new(Arc::clone(hub), inner))
         },
-        launcher: {
-            let mut inner: Arc<dyn Launcher> =
-                Arc::new(FaultyLauncher::new(Arc::clone(&fleet) as _, faults.clone()));
-            if let Some(meter) = &meter {
-                inner = Arc::new(Metered::new(meter, inner));
-            }
-            Arc::new(Turning::new(Arc::clone(hub), inner))
-        },
+        launcher: around_launcher(hub, &fleet, &faults, meter.as_ref()),
         forge: Arc::new(NoForge),
         clock: Arc::clone(&hub.clock) as _,
         ids: Arc::new(SeededIds::new(scenario.seed)),
         observer: Arc::clone(&onlooker) as Arc<dyn Observer>,
-        settings: Settings {
-            clocks: Clocks::default(),
-            token_key: TokenKey::new("0123456789abcdef".repeat(4)),
-            max_shards: 4,
-            batch_overhead_ms: if meter.is_some() { CLOUD_OVERHEAD_MS } else { 10 },
-            version: "simulated".to_owned(),
-            closing_bytes: scenario.closing_bytes,
-            keep_history: true,
-            slots: None,
-        },
+        settings: settings(scenario),
     });
     deliveries.connect(&services);
     if seeded {
@@ -138,6 +122,32 @@ fn around_store(
     }
     let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(watched, faults.clone()));
     Arc::new(Turning::new(Arc::clone(hub), faulty))
+}
+
+fn around_launcher(
+    hub: &Arc<Hub>,
+    fleet: &Arc<Fleet>,
+    faults: &Faults,
+    meter: Option<&Arc<Meter>>,
+) -> Arc<dyn Launcher> {
+    let mut inner: Arc<dyn Launcher> = Arc::new(FaultyLauncher::new(Arc::clone(fleet) as _, faults.clone()));
+    if let Some(meter) = meter {
+        inner = Arc::new(Metered::new(meter, inner));
+    }
+    Arc::new(Turning::new(Arc::clone(hub), inner))
+}
+
+fn settings(scenario: &Scenario) -> Settings {
+    Settings {
+        clocks: Clocks::default(),
+        token_key: TokenKey::new("0123456789abcdef".repeat(4)),
+        max_shards: 4,
+        batch_overhead_ms: if scenario.quotas.is_some() { CLOUD_OVERHEAD_MS } else { 10 },
+        version: "simulated".to_owned(),
+        closing_bytes: scenario.closing_bytes,
+        keep_history: true,
+        slots: None,
+    }
 }
 
 fn around_blobs(hub: &Arc<Hub>, blobs: &Arc<MemoryBlobs>, faults: &Faults) -> Arc<dyn Blobs> {

@@ -1,8 +1,8 @@
 //! What a cloud allows: units of reading and writing per second of each partition, and launches per second. Beyond, it
 //! refuses, as throttling does.
 //!
-//! Figures and rules are those that AWS documents for DynamoDB (a unit writes 1 KiB or reads 4 KiB consistently, a write in a
-//! transaction takes two; 1,000 and 3,000 units per second and partition) and for RunTask (20 per second after a burst of
+//! Figures and rules are those that AWS documents for `DynamoDB` (a unit writes 1 KiB or reads 4 KiB consistently, a write in a
+//! transaction takes two; 1,000 and 3,000 units per second and partition) and for `RunTask` (20 per second after a burst of
 //! 100). A partition here is all that has one partition key, and an index is one partition: the table is not expected
 //! to split what is hot.
 

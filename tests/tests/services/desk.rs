@@ -75,7 +75,7 @@ impl Desk {
                 max_shards: 4,
                 batch_overhead_ms: 1_000_000,
                 version: "0".to_owned(),
-                closing_bytes: 0,
+                closing_bytes: 4 * 1024,
                 keep_history: true,
                 slots: None,
             },

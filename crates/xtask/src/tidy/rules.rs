@@ -76,6 +76,7 @@ pub(super) const SHARED_MAY_USE: &[&str] = &[
     "async-trait",
     "base64",
     "croner",
+    "flate2",
     "hex",
     "hmac",
     "jiff",

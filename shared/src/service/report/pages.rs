@@ -31,7 +31,7 @@ pub(crate) fn book_records_key(run: RunId, page: PageRef) -> String {
     format!("runs/{run}/cases/{}-book-{:05}.records", kind(page), page.book())
 }
 
-/// Blob of a page's rows, as older versions wrote it.
+/// Blob of the rows of a page that is in no book.
 #[must_use]
 pub(crate) fn rows_key(run: RunId, page: PageRef) -> String {
     format!("runs/{run}/cases/{}-{:05}.rows", kind(page), page.number)
@@ -57,6 +57,8 @@ fn kind(page: PageRef) -> &'static str {
 #[derive(Debug, Default)]
 struct Stream {
     failures: bool,
+    /// Whether pages are bound in books: fewer blobs, and each read is one of a part.
+    bound: bool,
     done: Vec<PageSummary>,
     open: PageSummary,
     /// The lines of the open book, and where its pages are in it.
@@ -87,9 +89,14 @@ impl Stream {
         self.open.rows() >= PAGE_ROWS || self.records.len() - self.begin_records >= PAGE_BYTES
     }
 
-    fn close_page(&mut self) {
+    fn close_page(&mut self, run: RunId, ready: &mut Vec<(String, Vec<u8>)>) {
         if self.open.rows() == 0 {
             return;
+        }
+        if !self.bound {
+            ready.push((records_key(run, self.page()), std::mem::take(&mut self.records)));
+            ready.push((rows_key(run, self.page()), std::mem::take(&mut self.lines)));
+            return self.done.push(std::mem::take(&mut self.open));
         }
         let at = |length: usize| BOOK_HEAD_BYTES + length as u64;
         let place = (at(self.begin), at(self.lines.len()));
@@ -99,11 +106,11 @@ impl Stream {
     }
 
     fn is_book_full(&self) -> bool {
-        self.places.len() >= BOOK_PAGES as usize || self.records.len() >= PAGE_BYTES
+        self.bound && (self.places.len() >= BOOK_PAGES as usize || self.records.len() >= PAGE_BYTES)
     }
 
     fn close_book(&mut self, run: RunId, ready: &mut Vec<(String, Vec<u8>)>) {
-        self.close_page();
+        self.close_page(run, ready);
         if self.places.is_empty() {
             return;
         }
@@ -136,12 +143,12 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    pub(super) fn new(run: RunId) -> Self {
+    pub(super) fn new(run: RunId, bound: bool) -> Self {
         Self {
             run,
             jobs: Vec::new(),
-            failures: Stream { failures: true, ..Stream::default() },
-            rest: Stream::default(),
+            failures: Stream { failures: true, bound, ..Stream::default() },
+            rest: Stream { bound, ..Stream::default() },
             table: KeyTable::default(),
             tables: 0,
             ready: Vec::new(),
@@ -158,7 +165,7 @@ impl Pages {
         self.table.push(row.key, stream.page().code());
         stream.take(&row, record).map_err(|error| corrupt(&row.id.0, &error))?;
         if stream.is_full() {
-            stream.close_page();
+            stream.close_page(self.run, &mut self.ready);
             if stream.is_book_full() {
                 stream.close_book(self.run, &mut self.ready);
                 stream.turn();

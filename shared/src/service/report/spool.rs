@@ -60,14 +60,14 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// Reports and pages.
-    pub(super) fn new(run: RunId) -> Self {
-        Self { run, sheets: sheets(run, ""), pages: Some(Pages::new(run)) }
+    /// Reports and pages, the pages bound in books or each by itself.
+    pub(super) fn new(run: RunId, bound: bool) -> Self {
+        Self { run, sheets: sheets(run, ""), pages: Some(Pages::new(run, bound)) }
     }
 
     /// Pages alone.
-    pub(super) fn of_pages(run: RunId) -> Self {
-        Self { run, sheets: Vec::new(), pages: Some(Pages::new(run)) }
+    pub(super) fn of_pages(run: RunId, bound: bool) -> Self {
+        Self { run, sheets: Vec::new(), pages: Some(Pages::new(run, bound)) }
     }
 
     /// Reports alone. `unique` keeps the pieces of two that render them at once apart.

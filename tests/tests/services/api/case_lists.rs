@@ -52,7 +52,7 @@ fn a_thousand_cases_are_each_seen_once_failures_first() {
     assert_eq!((&flaky["flaky"], &flaky["attempts"]), (&json!("isolation"), &json!(2)));
 }
 
-/// Takes the pages of a run out of their books: older versions gave each a blob of its own.
+/// Takes the pages of a run out of their books: where requests cost nothing, each has a blob of its own.
 fn unbind(front: &Front, run: RunId) {
     let blobs = &front.desk.services.blobs;
     let key = |name: &str| format!("runs/{run}/cases/{name}");
@@ -75,7 +75,7 @@ fn unbind(front: &Front, run: RunId) {
 }
 
 #[test]
-fn pages_of_an_older_version_are_read_as_well() {
+fn pages_that_are_in_no_book_are_read_as_well() {
     let front = Front::with_project("web");
     let run = front.start("web", vec![suite("unit")]);
     front.play(run, 1, &[("a.py", 600), ("b.py", 400)], &mixed);
