@@ -123,10 +123,7 @@ impl Services {
             (JobStep::Stop(why), Some(queue)) => {
                 let mut commit = Commit::new();
                 commit.replace(queue_key(id, no), queue.version, &queue.value.clone().stop(why))?;
-                match commit.perform(self.store.as_ref()).await {
-                    Ok(()) | Err(PortError::Conflict { .. }) => {}
-                    Err(error) => return Err(error.into()),
-                }
+                commit.attempt(self.store.as_ref()).await?;
                 self.stop_runners(&shards).await;
                 // Decided anew at once: the queue may be settled already.
                 self.wake(Topic::Aggregate, id, 0).await;
@@ -282,10 +279,8 @@ impl Services {
         }
         let mut commit = Commit::new();
         commit.put_run(Condition::Version(run.version), &run.value, None)?;
-        match commit.perform(self.store.as_ref()).await {
-            Ok(()) | Err(PortError::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        commit.attempt(self.store.as_ref()).await?;
+        Ok(())
     }
 
     pub(crate) async fn at_rest(&self, jobs: &[Job]) -> ServiceResult<bool> {

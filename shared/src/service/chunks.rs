@@ -40,6 +40,19 @@ fn lines(key: &str, events: &[UnitEvent]) -> PortResult<Vec<u8>> {
     Ok(bytes)
 }
 
+/// A part as a blob: its key and its lines.
+fn chunk(lease: &Lease, part: u32, events: &[UnitEvent]) -> PortResult<(String, Vec<u8>)> {
+    let key = chunk_key(lease.holder.run, lease.holder.job, lease.epoch, part);
+    let bytes = lines(&key, events)?;
+    Ok((key, bytes))
+}
+
+/// The bytes packed, if that is no longer than `limit`.
+fn packed_within(limit: usize, bytes: &[u8]) -> Option<String> {
+    let worth_it = bytes.len() <= limit * PACKED_PARTS;
+    worth_it.then(|| pack(bytes)).filter(|packed| !packed.is_empty() && packed.len() <= limit)
+}
+
 fn events(key: &str, bytes: &[u8]) -> PortResult<Vec<UnitEvent>> {
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.map(|line| serde_json::from_slice(line).map_err(|error| corrupt(key, &error))).collect()
@@ -57,16 +70,16 @@ impl Services {
         part: u32,
         events: &[UnitEvent],
     ) -> ServiceResult<()> {
-        let limit = self.settings.closing_bytes;
-        if limit > 0 && !events.is_empty() && lease.status != LeaseStatus::Active {
-            let bytes = lines("closing", events)?;
-            let packed = if bytes.len() <= limit * PACKED_PARTS { pack(&bytes) } else { String::new() };
-            if !packed.is_empty() && packed.len() <= limit {
-                lease.closing = packed;
-                return Ok(());
-            }
+        if events.is_empty() {
+            return Ok(());
         }
-        self.store_chunk(lease, part, events).await
+        let (key, bytes) = chunk(lease, part, events)?;
+        let limit = if lease.status == LeaseStatus::Active { 0 } else { self.settings.closing_bytes };
+        match packed_within(limit, &bytes) {
+            Some(packed) => lease.closing = packed,
+            None => self.blobs.put(&key, bytes).await?,
+        }
+        Ok(())
     }
 
     /// Stores a part as a blob.
@@ -79,8 +92,8 @@ impl Services {
         if events.is_empty() {
             return Ok(());
         }
-        let key = chunk_key(lease.holder.run, lease.holder.job, lease.epoch, part);
-        self.blobs.put(&key, lines(&key, events)?).await?;
+        let (key, bytes) = chunk(lease, part, events)?;
+        self.blobs.put(&key, bytes).await?;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::domain::id::{ProjectId, RunId};
 use crate::domain::project::{Project, ProjectSettings};
 use crate::domain::run::{Job, JobStatus, Run, RunStatus};
 use crate::domain::shard::{Shard, ShardStatus};
-use crate::ports::{Condition, PortError, PortResult};
+use crate::ports::{Condition, PortResult};
 use std::collections::BTreeMap;
 
 /// Open runs looked at.
@@ -150,14 +150,11 @@ impl Services {
         let next = Run { deadline: run.deadline.min(now.plus_ms(own_ms)), ..run.clone() };
         let mut commit = Commit::new();
         commit.put_run(Condition::Version(found.run.version), &next, Some(open_entry(&next)))?;
-        match commit.perform(self.store.as_ref()).await {
-            Ok(()) => {
-                found.run = Stored { value: next, version: found.run.version + 1 };
-                Ok(true)
-            }
-            Err(PortError::Conflict { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
+        let begun = commit.attempt(self.store.as_ref()).await?;
+        if begun {
+            found.run = Stored { value: next, version: found.run.version + 1 };
         }
+        Ok(begun)
     }
 }
 

@@ -139,11 +139,7 @@ impl Services {
         if !changed {
             return Ok(true);
         }
-        match commit.perform(self.store.as_ref()).await {
-            Ok(()) => Ok(true),
-            Err(PortError::Conflict { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(commit.attempt(self.store.as_ref()).await?)
     }
 
     async fn launch_refused(
@@ -163,10 +159,7 @@ impl Services {
             current.value.broken = current.value.broken.or(Some(cause));
             commit.replace(job_key(job.run, job.no), current.version, &current.value)?;
         }
-        match commit.perform(store).await {
-            Ok(()) | Err(PortError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        commit.attempt(store).await?;
         self.wake(Topic::Aggregate, job.run, 0).await;
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::domain::spec::{ChosenUnit, JobSpec, RunSpec, Shards};
 use crate::domain::split::{SplitInput, entries, shards_auto, units_to_detail};
 use crate::domain::unit::{DiscoveredUnit, Entry};
 use crate::domain::verdict::{Cause, CauseCode};
-use crate::ports::{COMMIT_LIMIT, Condition, PortError, PortResult, Topic};
+use crate::ports::{COMMIT_LIMIT, Condition, PortResult, Topic};
 
 /// Jobs written by one commit, beside the run.
 const JOBS_PER_COMMIT: usize = COMMIT_LIMIT - 2;
@@ -27,15 +27,6 @@ enum Planned {
     By(Vec<Stored<Job>>),
     /// Somebody else has changed the run.
     Elsewhere,
-}
-
-/// Whether a commit happened, of one that others may have come before.
-fn tolerant(performed: PortResult<()>) -> PortResult<bool> {
-    match performed {
-        Ok(()) => Ok(true),
-        Err(PortError::Conflict { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// What the last of several commits takes, and what goes before.
@@ -115,20 +106,20 @@ impl Services {
         // The last part goes with the run: a run that says how many jobs it has always has them.
         let (last, parts) = split_last(&jobs, JOBS_PER_COMMIT);
         for part in parts.chunks(JOBS_PER_COMMIT) {
-            tolerant(creation_of(part)?.perform(self.store.as_ref()).await)?;
+            creation_of(part)?.attempt(self.store.as_ref()).await?;
         }
         let run_of = |mut commit: Commit| {
             commit.put_run(Condition::Version(run.version), &next, Some(open_entry(&next)))?;
             PortResult::Ok(commit)
         };
-        if tolerant(run_of(creation_of(last)?)?.perform(self.store.as_ref()).await)? {
+        if run_of(creation_of(last)?)?.attempt(self.store.as_ref()).await? {
             return Ok(Planned::By(jobs.into_iter().map(|value| Stored { value, version: 1 }).collect()));
         }
         // Someone else planned it, to the same jobs; or some of them were left by a pass that did not get to the end.
         for job in last {
-            tolerant(creation_of(std::slice::from_ref(job))?.perform(self.store.as_ref()).await)?;
+            creation_of(std::slice::from_ref(job))?.attempt(self.store.as_ref()).await?;
         }
-        tolerant(run_of(Commit::new())?.perform(self.store.as_ref()).await)?;
+        run_of(Commit::new())?.attempt(self.store.as_ref()).await?;
         Ok(Planned::Elsewhere)
     }
 
@@ -177,21 +168,21 @@ impl Services {
         // The last part goes with the job: a job that runs always has its shards.
         let (last, parts) = split_last(&wanted, SHARDS_PER_COMMIT);
         for part in parts.chunks(SHARDS_PER_COMMIT) {
-            tolerant(shards_of(part)?.perform(self.store.as_ref()).await)?;
+            shards_of(part)?.attempt(self.store.as_ref()).await?;
         }
         let mut commit = Commit::new();
         commit.replace(key.clone(), job.version, &next)?;
         create_shards(&mut commit, last)?;
-        if tolerant(commit.perform(self.store.as_ref()).await)? {
+        if commit.attempt(self.store.as_ref()).await? {
             return Ok(true);
         }
         // Some of them may have been left by a pass that did not get to the end, and wanted another number.
         for shard in last {
-            tolerant(shards_of(std::slice::from_ref(shard))?.perform(self.store.as_ref()).await)?;
+            shards_of(std::slice::from_ref(shard))?.attempt(self.store.as_ref()).await?;
         }
         let mut commit = Commit::new();
         commit.replace(key.clone(), job.version, &next)?;
-        Ok(tolerant(commit.perform(self.store.as_ref()).await)?)
+        Ok(commit.attempt(self.store.as_ref()).await?)
     }
 
     async fn auto_shards(&self, run: RunId, job: &JobSpec) -> ServiceResult<u32> {

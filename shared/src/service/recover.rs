@@ -186,11 +186,7 @@ impl Services {
         let id = next.id;
         let mut commit = Commit::new();
         commit.replace(shard_key(id.run, id.job, id.shard), shard.version, &next)?;
-        match commit.perform(self.store.as_ref()).await {
-            Ok(()) => Ok(next.at_rest()),
-            Err(PortError::Conflict { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(commit.attempt(self.store.as_ref()).await? && next.at_rest())
     }
 
     /// Takes note that the compute of an attempt is gone.

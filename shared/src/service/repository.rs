@@ -339,4 +339,13 @@ impl Commit {
     pub(crate) async fn perform(self, store: &dyn Store) -> PortResult<()> {
         store.commit(self.writes).await
     }
+
+    /// Performs the commit unless others came first. Whether it happened.
+    pub(crate) async fn attempt(self, store: &dyn Store) -> PortResult<bool> {
+        match self.perform(store).await {
+            Ok(()) => Ok(true),
+            Err(PortError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 }

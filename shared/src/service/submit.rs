@@ -116,10 +116,7 @@ impl Services {
         };
         let mut commit = Commit::new();
         commit.put_run(Condition::Absent, &run, Some(open_entry(&run)))?;
-        match commit.perform(self.store.as_ref()).await {
-            Ok(()) | Err(PortError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        commit.attempt(self.store.as_ref()).await?;
         self.wake(Topic::Plan, id, 0).await;
         Ok(id)
     }

@@ -179,10 +179,6 @@ impl Notices {
     async fn save(&self, version: u64, delivery: &Delivery) -> ServiceResult<bool> {
         let mut commit = Commit::new();
         put_delivery(&mut commit, Condition::Version(version), delivery)?;
-        match commit.perform(self.services.store.as_ref()).await {
-            Ok(()) => Ok(true),
-            Err(PortError::Conflict { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(commit.attempt(self.services.store.as_ref()).await?)
     }
 }
