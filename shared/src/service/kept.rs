@@ -8,21 +8,25 @@ use super::submit::is_spec;
 use crate::ports::{Blobs, LinkTerms, PortResult};
 use crate::recent::Recent;
 use async_trait::async_trait;
+use std::fmt::Debug;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A blob that is larger than this part of all that is kept is read each time.
+/// What is read of a blob that is larger than this part of all that is kept is read each time.
 const BLOB_PARTS: usize = 4;
 
 /// Which blobs are worth keeping.
-pub(crate) type Worth = fn(&str) -> bool;
+pub type Worth = fn(&str) -> bool;
+/// Which part of which blob.
+type Wanted = (String, Option<(u64, u64)>);
 
 /// Blobs before which those that never change are kept.
 #[derive(Debug)]
-pub struct KeptBlobs {
+pub struct KeptBlobs<S = RandomState> {
     blobs: Arc<dyn Blobs>,
     worth: Worth,
-    half_bytes: usize,
-    kept: Mutex<Recent<String, Arc<[u8]>>>,
+    largest_bytes: usize,
+    kept: Mutex<Recent<Wanted, Arc<[u8]>, S>>,
 }
 
 impl KeptBlobs {
@@ -32,24 +36,29 @@ impl KeptBlobs {
         Self::of(blobs, half_bytes, |key| is_spec(key) || is_entries(key))
     }
 
-    /// Keeps what is worth it.
     pub(crate) fn of(blobs: Arc<dyn Blobs>, half_bytes: usize, worth: Worth) -> Self {
-        Self { blobs, worth, half_bytes, kept: Mutex::new(Recent::new(half_bytes)) }
+        Self::with_limits(blobs, (half_bytes, half_bytes / BLOB_PARTS), worth)
+    }
+}
+
+impl<S: BuildHasher + Default> KeptBlobs<S> {
+    /// Keeps what is worth it: in at most twice `half_bytes`, and nothing that is longer than `largest_bytes`.
+    #[must_use]
+    pub fn with_limits(
+        blobs: Arc<dyn Blobs>,
+        (half_bytes, largest_bytes): (usize, usize),
+        worth: Worth,
+    ) -> Self {
+        Self { blobs, worth, largest_bytes, kept: Mutex::new(Recent::new(half_bytes)) }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Recent<String, Arc<[u8]>>> {
+    fn kept(&self) -> MutexGuard<'_, Recent<Wanted, Arc<[u8]>, S>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep(&self, key: &str, bytes: &[u8]) {
-        if (self.worth)(key) && bytes.len() <= self.half_bytes / BLOB_PARTS {
-            self.kept().put(key.to_owned(), bytes.len(), bytes.into());
-        }
     }
 }
 
 #[async_trait]
-impl Blobs for KeptBlobs {
+impl<S: BuildHasher + Default + Debug + Send> Blobs for KeptBlobs<S> {
     async fn put(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {
         self.blobs.put(key, bytes).await
     }
@@ -63,15 +72,18 @@ impl Blobs for KeptBlobs {
     }
 
     async fn fetch(&self, key: &str, range: Option<(u64, u64)>) -> PortResult<Vec<u8>> {
-        if range.is_some() || !(self.worth)(key) {
+        if !(self.worth)(key) {
             return self.blobs.fetch(key, range).await;
         }
-        let kept = self.kept().look(&key.to_owned(), Arc::clone);
+        let wanted = (key.to_owned(), range);
+        let kept = self.kept().look(&wanted, Arc::clone);
         if let Some(bytes) = kept {
             return Ok(bytes.to_vec());
         }
-        let bytes = self.blobs.fetch(key, None).await?;
-        self.keep(key, &bytes);
+        let bytes = self.blobs.fetch(key, range).await?;
+        if bytes.len() <= self.largest_bytes {
+            self.kept().put(wanted, bytes.len(), bytes.as_slice().into());
+        }
         Ok(bytes)
     }
 
@@ -80,7 +92,7 @@ impl Blobs for KeptBlobs {
     }
 
     async fn delete(&self, key: &str) -> PortResult<()> {
-        self.kept().remove(&key.to_owned());
+        self.kept().remove(&(key.to_owned(), None));
         self.blobs.delete(key).await
     }
 
