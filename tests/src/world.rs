@@ -17,7 +17,7 @@ use fleet::Fleet;
 use shared::domain::id::ShardAttempt;
 use shared::domain::time::Timestamp;
 use shared::ports::{Clock as _, Key};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -42,6 +42,8 @@ struct Task {
     owner: Owner,
     work: Work,
     due: Timestamp,
+    /// When it may run again at the earliest, also by what stands still around it.
+    asleep_until: Timestamp,
 }
 
 struct State {
@@ -204,7 +206,7 @@ impl Hub {
         let mut state = self.state();
         state.next_id += 1;
         let id = state.next_id;
-        let task = Task { name: name.into(), owner, work: Box::pin(work), due: Timestamp(0) };
+        let task = Task { name: name.into(), owner, work: Box::pin(work), due: Timestamp(0), asleep_until: Timestamp(0) };
         state.spawned.push((id, task));
     }
 
@@ -284,6 +286,10 @@ pub struct Scheduler {
     hub: Arc<Hub>,
     fleet: Arc<Fleet>,
     tasks: BTreeMap<u64, Task>,
+    /// Tasks that can run, in order.
+    ready: Vec<u64>,
+    /// All others, by the time from which they can.
+    asleep: BTreeSet<(Timestamp, u64)>,
     steps: u64,
 }
 
@@ -297,7 +303,7 @@ impl Scheduler {
     /// A scheduler without tasks but those spawned on the hub.
     #[must_use]
     pub fn new(hub: Arc<Hub>, fleet: Arc<Fleet>) -> Self {
-        Self { hub, fleet, tasks: BTreeMap::new(), steps: 0 }
+        Self { hub, fleet, tasks: BTreeMap::new(), ready: Vec::new(), asleep: BTreeSet::new(), steps: 0 }
     }
 
     /// Steps so far.
@@ -310,25 +316,21 @@ impl Scheduler {
     pub fn step(&mut self) -> bool {
         self.absorb();
         let now = self.hub.now();
-        let mut ready: Vec<u64> = Vec::new();
-        let mut next = Timestamp(u64::MAX);
-        for (id, task) in &self.tasks {
-            let due = self.due(task);
-            if due <= now {
-                ready.push(*id);
-            }
-            next = next.min(due);
+        let mut next = self.asleep.first().copied();
+        while let Some((_, id)) = next.filter(|(due, _)| *due <= now) {
+            self.place(id);
+            next = self.asleep.first().copied();
         }
-        if ready.is_empty() {
-            if next.0 == u64::MAX {
-                return false;
+        if self.ready.is_empty() {
+            let next = next.filter(|(due, _)| due.0 < u64::MAX);
+            if let Some((due, _)) = next {
+                self.hub.clock.advance_to(due);
             }
-            self.hub.clock.advance_to(next);
-            return true;
+            return next.is_some();
         }
-        let pick = usize::try_from(self.hub.below(ready.len() as u64)).unwrap_or(0);
-        if let Some(id) = ready.get(pick) {
-            self.poll(*id);
+        let pick = usize::try_from(self.hub.below(self.ready.len() as u64)).unwrap_or(0);
+        if let Some(id) = self.ready.get(pick).copied() {
+            self.poll(id);
         }
         true
     }
@@ -339,25 +341,59 @@ impl Scheduler {
             let mut state = self.hub.state();
             (std::mem::take(&mut state.spawned), std::mem::take(&mut state.woken))
         };
-        self.tasks.extend(spawned);
+        for (id, task) in spawned {
+            self.tasks.insert(id, task);
+            self.place(id);
+        }
         for id in woken {
             if let Some(task) = self.tasks.get_mut(&id) {
                 task.due = Timestamp(0);
+                self.place(id);
             }
         }
-        if self.fleet.take_deaths() {
+        let changes = self.fleet.take_changes();
+        if changes.deaths {
             let fleet = &self.fleet;
             self.tasks.retain(|_, task| match task.owner {
                 Owner::Runner(id) => fleet.alive(&id),
                 Owner::World | Owner::Service => true,
             });
         }
+        if changes.deaths || changes.pauses {
+            self.ready.clear();
+            self.asleep.clear();
+            let all: Vec<u64> = self.tasks.keys().copied().collect();
+            all.into_iter().for_each(|id| self.place(id));
+        }
     }
 
-    fn due(&self, task: &Task) -> Timestamp {
-        match task.owner {
-            Owner::Runner(id) => task.due.max(self.fleet.paused_until(&id)),
+    /// Puts a task where it belongs now.
+    fn place(&mut self, id: u64) {
+        let now = self.hub.now();
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let due = match task.owner {
+            Owner::Runner(runner) => task.due.max(self.fleet.paused_until(&runner)),
             Owner::World | Owner::Service => task.due,
+        };
+        let before = std::mem::replace(&mut task.asleep_until, due);
+        self.asleep.remove(&(before, id));
+        let place = self.ready.binary_search(&id);
+        if due > now {
+            self.asleep.insert((due, id));
+        }
+        match place {
+            Ok(at) if due > now => drop(self.ready.remove(at)),
+            Err(at) if due <= now => self.ready.insert(at, id),
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    fn forget(&mut self, id: u64) {
+        if let Some(task) = self.tasks.remove(&id) {
+            self.asleep.remove(&(task.asleep_until, id));
+        }
+        if let Ok(at) = self.ready.binary_search(&id) {
+            self.ready.remove(at);
         }
     }
 
@@ -377,14 +413,12 @@ impl Scheduler {
         };
         if deaths {
             self.hub.note(|| format!("{} dies in the middle", task.name));
-            self.tasks.remove(&id);
+            self.forget(id);
             return;
         }
         let mut context = Context::from_waker(Waker::noop());
         let over = task.work.as_mut().poll(&mut context).is_ready();
         task.due = self.hub.state().sleep;
-        if over {
-            self.tasks.remove(&id);
-        }
+        if over { self.forget(id) } else { self.place(id) }
     }
 }

@@ -46,8 +46,20 @@ pub struct Clocks {
     pub launch_retry_ms: u64,
     /// Launches of one shard, the first included.
     pub launch_limit: u32,
-    /// How long a waiting slot sleeps before it asks again.
+    /// How long a waiting slot sleeps before it asks again, in a job of few slots.
     pub wait_ms: u64,
+}
+
+/// Questions of waiting slots per second that a job is to bear. All of them read the same queue: a store that spreads what it
+/// holds over machines has it on one.
+const QUESTIONS_PER_SECOND: u64 = 100;
+
+impl Clocks {
+    /// How long a waiting slot of a job with so many of them sleeps before it asks again, in milliseconds.
+    #[must_use]
+    pub fn wait_of(&self, slots: u32) -> u64 {
+        (u64::from(slots) * 1_000 / QUESTIONS_PER_SECOND).clamp(self.wait_ms, self.heartbeat_ms.max(self.wait_ms))
+    }
 }
 
 impl Default for Clocks {
@@ -305,6 +317,15 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_waiting_slots_ask_less_often() {
+        let clocks = Clocks::default();
+        let waits = [0, 1, 100, 101, 1_000, 100_000].map(|slots| clocks.wait_of(slots));
+        assert_eq!(waits, [1_000, 1_000, 1_000, 1_010, 10_000, 15_000]);
+        let hasty = Clocks { heartbeat_ms: 100, ..clocks };
+        assert_eq!(hasty.wait_of(1_000), 1_000);
+    }
 
     const NOW: Timestamp = Timestamp(1_000);
 

@@ -19,6 +19,9 @@ use std::collections::BTreeMap;
 const EVENT_BYTES: usize = 256;
 /// More than so many times what it may take in the end is not worth being packed.
 const PACKED_PARTS: usize = 24;
+/// So many leases of a job may keep their last part: whoever closes the job reads all leases within a second, and a store that
+/// spreads what it holds over machines has them on one.
+const CLOSING_LEASES: u64 = 400;
 /// Verdicts of one lease that stay in its document, in bytes of JSON.
 const VERDICTS_BYTES: usize = 24 * 1024;
 
@@ -74,7 +77,8 @@ impl Services {
             return Ok(());
         }
         let (key, bytes) = chunk(lease, part, events)?;
-        let limit = if lease.status == LeaseStatus::Active { 0 } else { self.settings.closing_bytes };
+        let stays = lease.status != LeaseStatus::Active && lease.epoch <= CLOSING_LEASES;
+        let limit = if stays { self.settings.closing_bytes } else { 0 };
         match packed_within(limit, &bytes) {
             Some(packed) => lease.closing = packed,
             None => self.blobs.put(&key, bytes).await?,

@@ -69,11 +69,10 @@ impl Services {
     }
 
     async fn try_lease(&self, caller: &Caller, request: &LeaseRequest) -> ServiceResult<LeaseReply> {
-        let wait = LeaseReply::Wait { retry_after_ms: self.settings.clocks.wait_ms };
         let asked = caller.id.lease_id(&request.request_id);
         let named = request.finished.as_ref().map(|finished| finished.lease);
         let Some(scene) = self.scene(caller, std::iter::once(asked).chain(named)).await? else {
-            return Ok(wait);
+            return Ok(self.wait_among(0));
         };
         if let Some(reply) = self.repeated(caller, request, &scene).await? {
             return Ok(reply);
@@ -88,7 +87,7 @@ impl Services {
         let queue = if asking.joined { queue } else { queue.joined_by(asking.slots) };
         let grant = self.choose(caller, request, &scene, &queue, part.as_ref()).await?;
         if part.is_none() && grant.is_none() {
-            return Ok(if queue.settled() || queue.stopped.is_some() { LeaseReply::Done } else { wait });
+            return Ok(self.no_work(&queue));
         }
         let after = grant.as_ref().map_or(queue, |grant| grant.queue.clone());
         let lease = grant.as_ref().map(|grant| grant.lease.id);
@@ -102,9 +101,18 @@ impl Services {
             Some(grant) => {
                 LeaseReply::Batch { lease: grant.lease.id, epoch: grant.lease.epoch, entries: grant.entries }
             }
-            None if after.settled() || after.stopped.is_some() => LeaseReply::Done,
-            None => wait,
+            None => self.no_work(&after),
         })
+    }
+
+    /// The answer to a slot that gets nothing: all is done, or something may come back.
+    fn no_work(&self, queue: &Queue) -> LeaseReply {
+        let over = queue.settled() || queue.stopped.is_some();
+        if over { LeaseReply::Done } else { self.wait_among(queue.crew.slots) }
+    }
+
+    fn wait_among(&self, slots: u32) -> LeaseReply {
+        LeaseReply::Wait { retry_after_ms: self.settings.clocks.wait_of(slots) }
     }
 
     /// Accepts results while a lease goes on.

@@ -45,19 +45,22 @@ impl Services {
         let RunnerState::Stopped { reason, .. } = state else {
             return Ok(());
         };
-        self.runner_lost(id, LossKind::Died, reason).await?;
+        let lost = self.runner_lost(id, LossKind::Died, reason).await?;
         self.forget_leftover(id).await?;
-        self.wake(Topic::Aggregate, id.run, 0).await;
+        // The end of a runner that has said its last word is no news: of a thousand, each would have the job looked at.
+        if lost {
+            self.wake(Topic::Aggregate, id.run, 0).await;
+        }
         Ok(())
     }
 
-    /// Declares the attempt lost if it is the current one and alive.
+    /// Declares the attempt lost if it is the current one and alive; whether it was.
     pub(crate) async fn runner_lost(
         &self,
         id: ShardAttempt,
         kind: LossKind,
         reason: &str,
-    ) -> ServiceResult<()> {
+    ) -> ServiceResult<bool> {
         for _ in 0..DECISIONS {
             match self.try_lose(id, kind, reason).await {
                 Err(error) if error.is_conflict() => {}
@@ -67,14 +70,14 @@ impl Services {
         self.try_lose(id, kind, reason).await
     }
 
-    async fn try_lose(&self, id: ShardAttempt, kind: LossKind, reason: &str) -> ServiceResult<()> {
+    async fn try_lose(&self, id: ShardAttempt, kind: LossKind, reason: &str) -> ServiceResult<bool> {
         let now = self.clock.now();
         let store = self.store.as_ref();
         let Some(shard) = load_shard(store, id, now).await? else {
-            return Ok(());
+            return Ok(false);
         };
         if shard.value.id != id || !shard.value.live() {
-            return Ok(());
+            return Ok(false);
         }
         let stopped = load_queue(store, id.run, id.job, now)
             .await?
@@ -96,7 +99,7 @@ impl Services {
         if next.status == ShardStatus::Wanted {
             self.wake(Topic::Launch, id.run, 0).await;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Ends every active lease of an attempt.
@@ -165,7 +168,8 @@ impl Services {
             RunnerState::Running => (LossKind::Silent, "it stopped sending heartbeats".to_owned()),
             RunnerState::Unknown => (LossKind::Silent, "it vanished".to_owned()),
         };
-        self.runner_lost(shard.id, kind, &reason).await
+        self.runner_lost(shard.id, kind, &reason).await?;
+        Ok(())
     }
 
     /// Ends the compute of attempts that nobody waits for; what cannot be ended now is ended by a later pass. Whether none

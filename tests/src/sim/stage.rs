@@ -49,6 +49,8 @@ pub(super) fn build(
 ) -> World {
     let (faults, link_plan, seeded) = match trouble {
         Trouble::Seeded => (Faults::new(scenario.port_faults()), scenario.link_plan(), true),
+        // What a large run calls is too much to be remembered.
+        Trouble::Nothing if scenario.quotas.is_some() => (Faults::new(Calm), LinkPlan::Calm, false),
         Trouble::Nothing => (Faults::recording(Calm), LinkPlan::Calm, false),
         Trouble::Port(number, fault) => (Faults::new(Scripted::at(number, fault)), LinkPlan::Calm, false),
         Trouble::Request(number, mishap) => (Faults::new(Calm), LinkPlan::At(number, mishap), false),

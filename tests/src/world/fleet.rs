@@ -42,12 +42,21 @@ pub struct LaunchRates {
     pub slow: u64,
 }
 
+/// What became of processes since it was last asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Changes {
+    /// One ended.
+    pub deaths: bool,
+    /// One stands still.
+    pub pauses: bool,
+}
+
 #[derive(Debug, Default)]
 struct Book {
     processes: BTreeMap<ShardAttempt, Process>,
     started: Vec<(LaunchOrder, u64)>,
     stops: Vec<ShardAttempt>,
-    deaths: bool,
+    changes: Changes,
     ended: Vec<ShardAttempt>,
     deaths_under: BTreeMap<(ShardAttempt, String), u32>,
     rates: LaunchRates,
@@ -76,9 +85,9 @@ impl Fleet {
         self.book().rates = rates;
     }
 
-    /// Whether a process ended since the last call.
-    pub fn take_deaths(&self) -> bool {
-        std::mem::take(&mut self.book().deaths)
+    /// What became of processes since the last call.
+    pub fn take_changes(&self) -> Changes {
+        std::mem::take(&mut self.book().changes)
     }
 
     /// Orders started since the last call, with the delay before their process begins to work; a delay of
@@ -127,7 +136,9 @@ impl Fleet {
     pub fn pause(&self, id: &ShardAttempt, ms: u64) {
         let until = self.hub.now().plus_ms(ms);
         self.hub.note(|| format!("{} is paused for {ms} ms", short(id)));
-        if let Some(process) = self.book().processes.get_mut(id) {
+        let mut book = self.book();
+        book.changes.pauses = true;
+        if let Some(process) = book.processes.get_mut(id) {
             process.paused_until = process.paused_until.max(until);
         }
     }
@@ -176,7 +187,7 @@ impl Fleet {
         for unit in units {
             *book.deaths_under.entry((*id, unit)).or_default() += 1;
         }
-        book.deaths = true;
+        book.changes.deaths = true;
         book.ended.push(*id);
         drop(book);
         self.hub.note(|| format!("{} ends: {reason}", short(id)));
