@@ -178,6 +178,12 @@ impl Hub {
         self.state().call_ms = Some(range);
     }
 
+    /// Whether they do.
+    #[must_use]
+    pub fn calls_take_time(&self) -> bool {
+        self.state().call_ms.is_some()
+    }
+
     /// What passes before a port call: others get a turn, and sometimes time goes by.
     pub async fn pace(&self) {
         let usual = self.state().call_ms;
@@ -206,7 +212,13 @@ impl Hub {
         let mut state = self.state();
         state.next_id += 1;
         let id = state.next_id;
-        let task = Task { name: name.into(), owner, work: Box::pin(work), due: Timestamp(0), asleep_until: Timestamp(0) };
+        let task = Task {
+            name: name.into(),
+            owner,
+            work: Box::pin(work),
+            due: Timestamp(0),
+            asleep_until: Timestamp(0),
+        };
         state.spawned.push((id, task));
     }
 

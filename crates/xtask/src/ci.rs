@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 const SIMULATION_SEEDS: &str = "2000";
 /// Variable that tells the simulation test how many seeds to run.
 const SEEDS_VARIABLE: &str = "FLEETEST_SIM_SEEDS";
+/// Shards of the large run that each change has to bear, with a thousand cases each.
+const LARGE_SHARDS: &str = "1000";
+/// Variable that tells the large run how many shards it has.
+const SHARDS_VARIABLE: &str = "FLEETEST_SIM_SHARDS";
 /// Variable that tells tests which Python has pytest.
 const PYTHON_VARIABLE: &str = "FLEETEST_TEST_PYTHON";
 
@@ -54,6 +58,9 @@ pub(crate) fn command(fast: bool) -> Result<()> {
 fn slow_steps(steps: &mut Steps, runner: &TestRunner, python: &Path) -> Result<()> {
     steps.step("simulation", "the failing seed is printed with the line that replays it", || {
         simulation(runner, python)
+    })?;
+    steps.step("large run", "what was used of the cloud, and which kind of document was hot, is above", || {
+        large_run(runner)
     })?;
     steps.step(
         "api fuzzing",
@@ -98,6 +105,17 @@ fn simulation(runner: &TestRunner, python: &Path) -> Result<()> {
     }
     command.env(SEEDS_VARIABLE, SIMULATION_SEEDS).env(PYTHON_VARIABLE, python);
     launch::check(command.current_dir(place::root()))
+}
+
+fn large_run(runner: &TestRunner) -> Result<()> {
+    let mut command = runner.command();
+    if runner.is_nextest() {
+        let large = "package(testkit) & binary(scale)";
+        command.args(["--workspace", "--locked", "--no-tests", "fail", "-E", large]);
+    } else {
+        command.args(["--package", "testkit", "--locked", "--test", "scale"]);
+    }
+    launch::check(command.env(SHARDS_VARIABLE, LARGE_SHARDS).current_dir(place::root()))
 }
 
 fn supply_chain() -> Result<()> {

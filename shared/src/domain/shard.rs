@@ -58,7 +58,8 @@ impl Clocks {
     /// How long a waiting slot of a job with so many of them sleeps before it asks again, in milliseconds.
     #[must_use]
     pub fn wait_of(&self, slots: u32) -> u64 {
-        (u64::from(slots) * 1_000 / QUESTIONS_PER_SECOND).clamp(self.wait_ms, self.heartbeat_ms.max(self.wait_ms))
+        (u64::from(slots) * 1_000 / QUESTIONS_PER_SECOND)
+            .clamp(self.wait_ms, self.heartbeat_ms.max(self.wait_ms))
     }
 }
 

@@ -5,10 +5,13 @@
 //! lost the sweep makes up for it, as for any other.
 
 use super::recover::LossKind;
-use super::repository::{Commit, Stored, job_key, load_together, queue_key, shard_key};
+use super::repository::{
+    Commit, Stored, job_key, load_together, parse, partition, queue_key, shard_key, shards_prefix,
+};
 use super::session::admitted;
 use super::token::Caller;
 use super::{DECISIONS, ServiceResult, Services};
+use crate::domain::id::ShardAttempt;
 use crate::domain::queue::Queue;
 use crate::domain::run::{Job, JobStatus};
 use crate::domain::shard::{Shard, ShardStatus};
@@ -16,10 +19,12 @@ use crate::domain::time::Timestamp;
 use crate::ports::{Key, Topic};
 use crate::wire::link::{FinishRequest, RunnerEnd};
 
-/// Other shards looked at: those with the lowest numbers…
+/// Other shards looked at first: those with the lowest numbers…
 const FIRST_WATCHED: u32 = 4;
-/// …and those with the next ones. Where none of them is at work there may be others still, and the wake is one too many.
+/// …and those with the next ones.
 const NEXT_WATCHED: u32 = 4;
+/// So many are read at once to find one among all.
+const PAGE: usize = 64;
 
 /// What an end is decided on.
 struct Scene {
@@ -112,7 +117,30 @@ impl Services {
             let working = other.filter(|other| other.value.status == ShardStatus::Running);
             at_work = at_work.or(working.map(|other| (key, other.version)));
         }
+        let all = job.as_ref().map_or(0, |job: &Stored<Job>| job.value.shards);
+        if at_work.is_none() && all > FIRST_WATCHED + NEXT_WATCHED + 1 {
+            at_work = self.any_at_work(id, now).await?;
+        }
         Ok(Scene { shard, job, queue, at_work, now })
+    }
+
+    /// Another shard of the job with a runner at work, if there is one.
+    async fn any_at_work(&self, id: ShardAttempt, now: Timestamp) -> ServiceResult<Option<(Key, u64)>> {
+        let (partition, prefix) = (partition(id.run), shards_prefix(id.job));
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.query(&partition, &prefix, after.as_deref(), PAGE, now).await?;
+            for document in &page.documents {
+                let Stored { value, version } = parse::<Shard>(document)?;
+                if value.status == ShardStatus::Running && value.id.shard != id.shard {
+                    return Ok(Some((document.key.clone(), version)));
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(None);
+            }
+        }
     }
 }
 

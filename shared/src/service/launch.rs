@@ -80,14 +80,19 @@ impl Services {
             let mut no_room = false;
             for intended in self.save_shards(some).await? {
                 let next = self.start(job, &intended).await?;
-                no_room |= next.as_ref().is_some_and(|next| next.status == ShardStatus::Wanted);
+                no_room = next.as_ref().is_some_and(|next| next.status == ShardStatus::Wanted);
                 tried.extend(next.map(|next| Change { before: intended, next }));
+                if no_room {
+                    break;
+                }
             }
             // Of those that have come forward already, their sessions are the better truth. If a shard is over, the
             // attempt waits in its list of what to stop.
             self.save_shards(&tried).await?;
             if no_room {
+                // One pass goes on later where this one stops; to ask on for all the others would be in vain.
                 self.wake(Topic::Launch, job.run, self.settings.clocks.launch_retry_ms).await;
+                break;
             }
         }
         Ok(())

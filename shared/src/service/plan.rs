@@ -1,6 +1,6 @@
 //! From what was asked to jobs and wanted shards, and from a manifest to an ordered queue.
 
-use super::repository::{Commit, Stored, job_key, load_run_and_jobs, shard_key};
+use super::repository::{Commit, Stored, job_key, load_run_and_jobs, load_shards, shard_key};
 use super::resolve::Outlook;
 use super::submit::{load_spec, open_entry};
 use super::{ServiceResult, Services};
@@ -13,11 +13,17 @@ use crate::domain::split::{SplitInput, entries, shards_auto, units_to_detail};
 use crate::domain::unit::{DiscoveredUnit, Entry};
 use crate::domain::verdict::{Cause, CauseCode};
 use crate::ports::{COMMIT_LIMIT, Condition, PortResult, Topic};
+use std::collections::BTreeSet;
 
 /// Jobs written by one commit, beside the run.
 const JOBS_PER_COMMIT: usize = COMMIT_LIMIT - 2;
 /// Shards written by one commit, beside the job.
 const SHARDS_PER_COMMIT: usize = COMMIT_LIMIT - 1;
+
+/// After so many commits full of shards the next pass goes on…
+const COMMITS_PER_PASS: usize = 400 / SHARDS_PER_COMMIT;
+/// …a moment later: a store that spreads what it holds over machines has a run on one, and that takes so much in a second.
+const NEXT_PASS_MS: u64 = 1_000;
 
 /// What became of planning a run.
 enum Planned {
@@ -167,7 +173,23 @@ impl Services {
         };
         // The last part goes with the job: a job that runs always has its shards.
         let (last, parts) = split_last(&wanted, SHARDS_PER_COMMIT);
-        for part in parts.chunks(SHARDS_PER_COMMIT) {
+        // What earlier passes have made is passed over.
+        let there: BTreeSet<u32> = match parts {
+            [] => BTreeSet::new(),
+            _ => load_shards(self.store.as_ref(), run, next.no, now)
+                .await?
+                .iter()
+                .map(|shard| shard.value.id.shard)
+                .collect(),
+        };
+        let missing = parts
+            .chunks(SHARDS_PER_COMMIT)
+            .filter(|part| !part.iter().all(|shard| there.contains(&shard.id.shard)));
+        for (number, part) in missing.enumerate() {
+            if number == COMMITS_PER_PASS {
+                self.wake(Topic::Plan, run, NEXT_PASS_MS).await;
+                return Ok(false);
+            }
             shards_of(part)?.attempt(self.store.as_ref()).await?;
         }
         let mut commit = Commit::new();

@@ -72,6 +72,11 @@ pub fn shard_key(run: RunId, job: JobNo, shard: u32) -> Key {
     Key::new(partition(run), format!("shard#{:05}#{shard:05}", job.0))
 }
 
+/// What the keys of a job's shards begin with.
+pub(crate) fn shards_prefix(job: JobNo) -> String {
+    format!("shard#{:05}#", job.0)
+}
+
 /// Key of a lease.
 #[must_use]
 pub fn lease_key(run: RunId, job: JobNo, lease: LeaseId) -> Key {
@@ -222,7 +227,7 @@ pub(crate) async fn load_shards(
     job: JobNo,
     now: Timestamp,
 ) -> PortResult<Vec<Stored<Shard>>> {
-    load_all(store, &partition(run), &format!("shard#{:05}#", job.0), now).await
+    load_all(store, &partition(run), &shards_prefix(job), now).await
 }
 
 /// The shard that an attempt belongs to.

@@ -21,7 +21,7 @@ pub struct SimConfig {
 /// Seeds played if nothing else is said.
 pub const DEFAULT_SEEDS: u64 = 300;
 /// Shards of the large run if nothing else is said.
-pub const DEFAULT_SHARDS: u32 = 20;
+pub const DEFAULT_SHARDS: u32 = 100;
 
 impl SimConfig {
     /// From the environment.

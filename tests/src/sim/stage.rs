@@ -15,6 +15,7 @@ use shared::domain::run::RunStatus;
 use shared::domain::shard::Clocks;
 use shared::ports::forge::NoForge;
 use shared::ports::{Blobs, Launcher, Observer, Queue, RunnerState, Store};
+use shared::service::kept::KeptBlobs;
 use shared::service::token::TokenKey;
 use shared::service::{Services, Settings};
 use std::collections::BTreeSet;
@@ -22,6 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Time between sweeps.
 pub(super) const SWEEP_MS: u64 = 60_000;
+/// Half of what the functions keep of blobs that never change, in bytes.
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
 /// What a batch costs in the cloud, as the functions reckon.
 const CLOUD_OVERHEAD_MS: u64 = 150;
 
@@ -65,7 +68,11 @@ pub(super) fn build(
     let onlooker = Arc::new(Onlooker::default());
     let services = Arc::new(Services {
         store: around_store(hub, store, &faults, meter.as_ref()),
-        blobs: around_blobs(hub, blobs, &faults),
+        blobs: {
+            let around = around_blobs(hub, blobs, &faults);
+            // As the functions do.
+            if scenario.quotas.is_some() { Arc::new(KeptBlobs::new(around, KEPT_BYTES)) } else { around }
+        },
         queue: {
             let inner: Arc<dyn Queue> =
                 Arc::new(FaultyQueue::new(Arc::clone(&deliveries) as _, faults.clone()));

@@ -49,6 +49,8 @@ pub struct Usage {
     pub most_written: (u64, String),
     /// Units of reading by kind of document, of the busiest second.
     pub reads: BTreeMap<String, u64>,
+    /// Units of writing by kind of document, of the busiest second.
+    pub writes: BTreeMap<String, u64>,
     /// Calls that were refused for that.
     pub throttled: u64,
     /// Launches that were refused.
@@ -65,6 +67,7 @@ struct Book {
     /// Units of reading and writing in this second.
     used: BTreeMap<String, (u64, u64)>,
     reads: BTreeMap<String, u64>,
+    writes: BTreeMap<String, u64>,
     /// Launches that are left, in thousandths, and when that was reckoned.
     launches: Option<(u64, Timestamp)>,
     usage: Usage,
@@ -101,22 +104,29 @@ fn bytes(document: &Document) -> usize {
     document.key.partition.len() + document.key.sort.len() + document.body.len() + FRAME_BYTES
 }
 
-/// Units of writing by partition.
-fn price(writes: &[Write]) -> BTreeMap<String, u64> {
+fn kind(sort: &str) -> String {
+    sort.split('#').next().unwrap_or_default().to_owned()
+}
+
+/// Units of writing by partition, and by kind of document.
+fn price(writes: &[Write]) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
     let factor = if writes.len() > 1 { 2 } else { 1 };
     let mut price: BTreeMap<String, u64> = BTreeMap::new();
+    let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
     for Write { key, change, .. } in writes {
         let (body, index) = match change {
             Change::Put { body, index, .. } => (body.len(), index.as_ref()),
             Change::Delete | Change::Check => (0, None),
         };
         let size = key.partition.len() + key.sort.len() + body + FRAME_BYTES;
-        *price.entry(key.partition.clone()).or_default() += factor * units(size, WRITE_UNIT_BYTES);
+        let cost = factor * units(size, WRITE_UNIT_BYTES);
+        *price.entry(key.partition.clone()).or_default() += cost;
+        *kinds.entry(kind(&key.sort)).or_default() += cost;
         if let Some(index) = index {
             *price.entry(format!("index {}", index.name)).or_default() += 1;
         }
     }
-    price
+    (price, kinds)
 }
 
 impl Meter {
@@ -140,14 +150,14 @@ impl Meter {
             book.second = second;
             book.used.clear();
             book.reads.clear();
+            book.writes.clear();
         }
         book
     }
 
     fn read(&self, partition: &str, sort: &str, size: usize) -> PortResult<()> {
         let mut book = self.book();
-        let kind = sort.split('#').next().unwrap_or_default();
-        *book.reads.entry(kind.to_owned()).or_default() += units(size, READ_UNIT_BYTES);
+        *book.reads.entry(kind(sort)).or_default() += units(size, READ_UNIT_BYTES);
         let used = &mut book.used.entry(partition.to_owned()).or_default().0;
         *used += units(size, READ_UNIT_BYTES);
         let used = *used;
@@ -162,12 +172,17 @@ impl Meter {
         let mut book = self.book();
         book.usage.commits += 1;
         let mut hot = None;
-        for (partition, units) in price(writes) {
+        let (price, kinds) = price(writes);
+        for (kind, units) in kinds {
+            *book.writes.entry(kind).or_default() += units;
+        }
+        for (partition, units) in price {
             let used = &mut book.used.entry(partition.clone()).or_default().1;
             *used += units;
             let used = *used;
             if used > book.usage.most_written.0 {
                 book.usage.most_written = (used, partition.clone());
+                book.usage.writes = book.writes.clone();
             }
             if used > self.quotas.write_units {
                 hot = Some(partition);
