@@ -5,6 +5,7 @@ use crate::stack::{eventually, stack};
 use serde_json::{Value, json};
 use shared::domain::id::{JobNo, RunId, ShardAttempt};
 use shared::service::token::TokenKey;
+use shared::wire::link::LINK_VERSION;
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Barrier;
@@ -45,7 +46,8 @@ fn session(key: &TokenKey, run: RunId, number: usize) -> String {
     let shard = u32::try_from(number).unwrap() + 1;
     let bootstrap = key.bootstrap(ShardAttempt { run, job: JobNo(1), shard, attempt: 1 });
     let nonce = format!("nonce{shard:08}");
-    let ask = json!({"link_version": 1, "bootstrap_token": bootstrap, "boot_nonce": nonce, "slots": 1});
+    let ask =
+        json!({"link_version": LINK_VERSION, "bootstrap_token": bootstrap, "boot_nonce": nonce, "slots": 1});
     let session = stack().link("", "POST", "session", &ask)["session_token"].as_str().unwrap().to_owned();
     stack().link(&session, "PUT", "manifest", &json!({"units": [{"key": "test_it.py"}], "setup_ms": 1}));
     session

@@ -4,6 +4,7 @@
 //! then does the heartbeat end. Whatever goes wrong on the way ends in one [`RunnerExit`]; a job that cannot be
 //! run is reported to the coordinator as such, with its cause. No state outlives the call.
 
+pub mod announce;
 pub mod control;
 pub mod guard;
 mod stages;
@@ -17,6 +18,7 @@ use crate::outbox::Outbox;
 use crate::outbox::clean::clean_cause;
 use crate::outbox::parts::Part;
 use crate::slots::{self, Floor};
+use announce::Discovery;
 use control::{Control, Phase, Stop};
 use guard::SignalWatch;
 use serde::Serialize;
@@ -172,22 +174,24 @@ impl Session {
         *keep = Some(Arc::clone(&driver));
         let stopping = Arc::clone(&driver);
         let ticket = self.control.attach(Arc::new(move || stopping.stop()));
-        let announced = self.announce(driver.as_ref());
-        if announced.is_ok() && self.control.wants_work() {
-            self.control.enter(Phase::Tests);
-            let floor = Floor {
-                link: Arc::clone(&self.link),
-                control: Arc::clone(&self.control),
-                outbox: Arc::clone(&self.outbox),
-                driver,
-                nonce: self.nonce.clone(),
-                lanes: context.slots,
-            };
-            let _all_ended = slots::run(&floor);
-        }
-        if announced.is_ok() {
+        let discovered = self.discover(driver.as_ref());
+        let announced = discovered.map(|discovery| {
+            discovery.put_if_first(self.grant.shard, &self.link, &self.outbox);
+            if self.control.wants_work() {
+                self.control.enter(Phase::Tests);
+                let floor = Floor {
+                    link: Arc::clone(&self.link),
+                    control: Arc::clone(&self.control),
+                    outbox: Arc::clone(&self.outbox),
+                    driver,
+                    discovery: Arc::new(discovery),
+                    nonce: self.nonce.clone(),
+                    lanes: context.slots,
+                };
+                let _all_ended = slots::run(&floor);
+            }
             self.keep(&context.root);
-        }
+        });
         // A killer that stays behind would keep the driver, and what it runs, from ending.
         self.control.detach(ticket);
         announced
@@ -212,20 +216,10 @@ impl Session {
         }
     }
 
-    /// Discovers and puts the manifest; an empty one is the coordinator's to judge.
-    fn announce(&self, driver: &dyn Driver) -> Result<(), Cause> {
+    fn discover(&self, driver: &dyn Driver) -> Result<Discovery, Cause> {
         let units = self.wanted(driver.discover().map_err(cause_of)?);
         let setup_ms = u64::try_from(self.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let notes = driver.notes();
-        match self.link.put_manifest(&ManifestRequest { units, setup_ms, notes }) {
-            Ok(reply) if reply.digest == reply.yours => {}
-            Ok(_) => self.outbox.log(
-                "runner",
-                "this runner discovered other units than the first one of the job; it works by that one's list\n",
-            ),
-            Err(error) => self.outbox.judge(&error),
-        }
-        Ok(())
+        Ok(Discovery::new(ManifestRequest { units, setup_ms, notes: driver.notes() }))
     }
 
     /// Leaves out units that need not even be collected: no case of theirs can match the run's filter.

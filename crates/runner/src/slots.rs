@@ -10,6 +10,7 @@ use crate::driver::{Driver, DriverError, Slot};
 use crate::link::{Link, LinkError};
 use crate::outbox::parts::Part;
 use crate::outbox::{Lease, LeaseSink, Outbox};
+use crate::session::announce::Discovery;
 use crate::session::control::{Control, Stop};
 use gate::Gate;
 use serde::Serialize;
@@ -31,6 +32,8 @@ pub struct Floor {
     pub outbox: Arc<Outbox>,
     /// The driver, after discovery.
     pub driver: Arc<dyn Driver>,
+    /// What it discovered.
+    pub discovery: Arc<Discovery>,
     /// Prefix of request ids, unique per process.
     pub nonce: String,
     /// Number of lanes.
@@ -82,6 +85,8 @@ struct LeaseCall<'a> {
     request_id: String,
     slot: u32,
     finished: Option<&'a Part>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest: Option<&'a str>,
 }
 
 /// What a lane does after it has asked for work.
@@ -89,6 +94,7 @@ struct LeaseCall<'a> {
 enum Next {
     Run(LeaseId, u64, Vec<LeasedEntry>),
     Pause(Duration),
+    Announce,
     AskAgain,
     Leave { job_over: bool },
 }
@@ -98,6 +104,7 @@ fn decide(reply: Result<LeaseReply, LinkError>) -> Next {
     match reply {
         Ok(LeaseReply::Batch { lease, epoch, entries }) => Next::Run(lease, epoch, entries),
         Ok(LeaseReply::Wait { retry_after_ms }) => Next::Pause(Duration::from_millis(retry_after_ms.max(1))),
+        Ok(LeaseReply::Unplanned) => Next::Announce,
         Ok(LeaseReply::Done) => Next::Leave { job_over: true },
         Err(LinkError::Stale) => Next::AskAgain,
         Err(LinkError::Fenced(_) | LinkError::Refused(_) | LinkError::Away(_)) => {
@@ -126,6 +133,7 @@ impl Lane {
                     closing = self.run_batch(&lease, &entries).then_some(lease);
                 }
                 Next::Pause(wait) => self.floor.control.pause_slot(Instant::now() + wait),
+                Next::Announce => self.floor.discovery.put(&self.floor.link, &self.floor.outbox),
                 Next::AskAgain => {}
                 Next::Leave { job_over } => {
                     if job_over {
@@ -159,8 +167,8 @@ impl Lane {
         }
         self.asked += 1;
         let request_id = format!("{}-{}-{}", self.floor.nonce, self.number, self.asked);
-        let reply =
-            self.floor.link.lease(&LeaseCall { request_id, slot: self.number, finished: last.as_deref() });
+        let (slot, finished, manifest) = (self.number, last.as_deref(), self.floor.discovery.unannounced());
+        let reply = self.floor.link.lease(&LeaseCall { request_id, slot, finished, manifest });
         let reply = reply.map_err(|error| match error {
             // Asking again for ever would not end this disagreement.
             LinkError::Stale if closing.is_none() => {
@@ -233,6 +241,7 @@ mod tests {
         let table = [
             (Ok(batch), Next::Run(LeaseId(1), 2, Vec::new())),
             (Ok(LeaseReply::Wait { retry_after_ms: 0 }), Next::Pause(Duration::from_millis(1))),
+            (Ok(LeaseReply::Unplanned), Next::Announce),
             (Ok(LeaseReply::Done), Next::Leave { job_over: true }),
             (Err(LinkError::Stale), Next::AskAgain),
             (Err(LinkError::Away(String::new())), Next::Leave { job_over: false }),
@@ -247,11 +256,13 @@ mod tests {
     #[test]
     fn the_call_is_the_wire_type() {
         let part = Part { lease: LeaseId(3), epoch: 4, part: 5, events: Vec::new() };
-        let call = LeaseCall { request_id: "r".into(), slot: 2, finished: Some(&part) };
+        let call =
+            LeaseCall { request_id: "r".into(), slot: 2, finished: Some(&part), manifest: Some("digest") };
         let wire: LeaseRequest = serde_json::from_str(&serde_json::to_string(&call).unwrap()).unwrap();
         assert_eq!(
             (wire.slot, wire.finished.map(|part| (part.lease, part.part))),
             (2, Some((LeaseId(3), 5)))
         );
+        assert_eq!(wire.manifest.as_deref(), Some("digest"));
     }
 }

@@ -59,9 +59,11 @@ fn slow_steps(steps: &mut Steps, runner: &TestRunner, python: &Path) -> Result<(
     steps.step("simulation", "the failing seed is printed with the line that replays it", || {
         simulation(runner, python)
     })?;
-    steps.step("large run", "what was used of the cloud, and which kind of document was hot, is above", || {
-        large_run(runner)
-    })?;
+    steps.step(
+        "large run",
+        "what was used of the cloud, and which kind of document was hot, is above",
+        || large_run(runner),
+    )?;
     steps.step(
         "api fuzzing",
         "each failure above has its request; docs/fuzzing.md says how to send it again",

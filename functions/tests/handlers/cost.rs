@@ -15,14 +15,16 @@ use functions::start::Function as _;
 use serde_json::{Value, json};
 use shared::domain::id::{JobNo, ProjectId, RunId, ShardAttempt};
 use shared::domain::spec::{Framework, RunSpec, Shards, Source, SuiteSpec};
+use shared::domain::unit::{DiscoveredUnit, manifest_digest};
 use shared::domain::verdict::Verdict;
 use shared::ports::Topic;
+use shared::wire::link::LINK_VERSION;
 use testkit::emulator;
 
 const CASES_PER_UNIT: usize = 20;
 /// What a run may cost, each of its shards, and each batch. The second one is to become 4.
 const PER_RUN: u64 = 60;
-const PER_SHARD: u64 = 7;
+const PER_SHARD: u64 = 6;
 const PER_BATCH: u64 = 2;
 
 fn spec(shards: u32) -> RunSpec {
@@ -132,21 +134,39 @@ enum Told {
 struct Runner {
     door: Door,
     session: String,
+    manifest: Value,
+    /// Digest of the manifest, until it is put.
+    unannounced: Option<String>,
     finished: Value,
     asked: u32,
 }
 
 impl Runner {
     async fn enter(cloud: &Cloud, shard: ShardAttempt, units: usize) -> Self {
-        let mut runner =
-            Self { door: Door::link(cloud.clone()), session: String::new(), finished: Value::Null, asked: 0 };
+        let key = |unit: usize| format!("test_{unit}.py");
+        let keys: Vec<Value> = (0..units).map(|unit| json!({"key": key(unit)})).collect();
+        let units: Vec<DiscoveredUnit> = serde_json::from_value(keys.clone().into()).unwrap();
+        let mut runner = Self {
+            door: Door::link(cloud.clone()),
+            session: String::new(),
+            manifest: json!({"units": keys, "setup_ms": 1}),
+            unannounced: Some(manifest_digest(&units).unwrap()),
+            finished: Value::Null,
+            asked: 0,
+        };
         let bootstrap = cloud.services.settings.token_key.bootstrap(shard);
-        let body = json!({"link_version": 1, "bootstrap_token": bootstrap, "boot_nonce": format!("nonce{:08}", shard.shard), "slots": 1});
+        let body = json!({"link_version": LINK_VERSION, "bootstrap_token": bootstrap, "boot_nonce": format!("nonce{:08}", shard.shard), "slots": 1});
         let session = runner.call("POST", "session", &body).await;
         runner.session = session["session_token"].as_str().unwrap().to_owned();
-        let units: Vec<Value> = (0..units).map(|unit| json!({"key": format!("test_{unit}.py")})).collect();
-        runner.call("PUT", "manifest", &json!({"units": units, "setup_ms": 1})).await;
+        if shard.shard == 1 {
+            runner.announce().await;
+        }
         runner
+    }
+
+    async fn announce(&mut self) {
+        self.call("PUT", "manifest", &self.manifest).await;
+        self.unannounced = None;
     }
 
     async fn call(&self, method: &str, name: &str, body: &Value) -> Value {
@@ -163,8 +183,9 @@ impl Runner {
     /// Asks for a batch, and runs it if there is one.
     async fn work(&mut self) -> Told {
         self.asked += 1;
-        let ask = json!({"request_id": self.asked.to_string(), "slot": 1, "finished": self.finished});
+        let ask = json!({"request_id": self.asked.to_string(), "slot": 1, "finished": self.finished, "manifest": self.unannounced});
         let reply = self.call("POST", "lease", &ask).await;
+        assert_ne!(reply["reply"], "unplanned", "the first runner has put the manifest");
         self.finished = Value::Null;
         let Some(entries) = reply["entries"].as_array() else {
             return if reply["reply"] == "wait" { Told::Wait } else { Told::Done };

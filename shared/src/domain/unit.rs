@@ -7,6 +7,7 @@
 mod flat;
 
 use super::case::{CaseId, CaseResult};
+use super::id::digest_hex;
 use super::outcome::Outcome;
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,14 @@ pub struct DiscoveredUnit {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// Digest of a manifest: the same units in the same order have the same digest.
+///
+/// # Errors
+/// If the units cannot be written as JSON.
+pub fn manifest_digest(units: &[DiscoveredUnit]) -> serde_json::Result<String> {
+    Ok(digest_hex(&serde_json::to_vec(units)?))
 }
 
 /// Which cases of a unit an entry stands for.

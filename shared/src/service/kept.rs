@@ -60,7 +60,13 @@ impl<S: BuildHasher + Default> KeptBlobs<S> {
 #[async_trait]
 impl<S: BuildHasher + Default + Debug + Send> Blobs for KeptBlobs<S> {
     async fn put(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {
-        self.blobs.put(key, bytes).await
+        let worth_it = (self.worth)(key) && bytes.len() <= self.largest_bytes;
+        let kept: Option<Arc<[u8]>> = worth_it.then(|| bytes.as_slice().into());
+        self.blobs.put(key, bytes).await?;
+        if let Some(kept) = kept {
+            self.kept().put((key.to_owned(), None), kept.len(), kept);
+        }
+        Ok(())
     }
 
     async fn put_absent(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {

@@ -72,10 +72,13 @@ impl Services {
         let asked = caller.id.lease_id(&request.request_id);
         let named = request.finished.as_ref().map(|finished| finished.lease);
         let Some(scene) = self.scene(caller, std::iter::once(asked).chain(named)).await? else {
-            return Ok(self.wait_among(0));
+            return Ok(if request.manifest.is_some() { LeaseReply::Unplanned } else { self.wait_among(0) });
         };
         if let Some(reply) = self.repeated(caller, request, &scene).await? {
             return Ok(reply);
+        }
+        if request.manifest.as_ref().is_some_and(|own| *own != scene.manifest.digest) {
+            return Ok(LeaseReply::Unplanned);
         }
         self.end_orphan(caller, request, &scene).await?;
         let part = match &request.finished {

@@ -7,10 +7,9 @@ use super::session::admitted;
 use super::submit::load_spec;
 use super::token::Caller;
 use super::{DECISIONS, ServiceError, ServiceResult, Services};
-use crate::domain::id::digest_hex;
 use crate::domain::queue::{Policy, Queue};
 use crate::domain::run::{Job, JobStatus, ManifestInfo};
-use crate::domain::unit::DiscoveredUnit;
+use crate::domain::unit::manifest_digest;
 use crate::domain::verdict::excerpt;
 use crate::ports::{Notice, Topic};
 use crate::wire::link::{ManifestReply, ManifestRequest};
@@ -19,15 +18,6 @@ use crate::wire::link::{ManifestReply, ManifestRequest};
 const NOTES: usize = 20;
 /// …each cut to so many bytes.
 const NOTE_BYTES: usize = 500;
-
-/// Digest of a manifest: the same units in the same order have the same digest.
-///
-/// # Errors
-/// `Invalid` if it cannot be written as JSON.
-pub fn manifest_digest(units: &[DiscoveredUnit]) -> ServiceResult<String> {
-    let text = serde_json::to_string(units).map_err(|error| ServiceError::Invalid(error.to_string()))?;
-    Ok(digest_hex(&text))
-}
 
 impl Services {
     /// Puts the manifest if there is none; answers with the digest that counts.
@@ -45,7 +35,8 @@ impl Services {
             let name = twice.first().copied().unwrap_or_default();
             return Err(ServiceError::Invalid(format!("unit `{name}` is in the manifest twice")));
         }
-        let yours = manifest_digest(&request.units)?;
+        let yours =
+            manifest_digest(&request.units).map_err(|error| ServiceError::Invalid(error.to_string()))?;
         for _ in 0..DECISIONS {
             match self.try_put(caller, request, &yours).await {
                 Err(error) if error.is_conflict() => {}

@@ -1,7 +1,8 @@
 //! The runner link, `/runner/v1`: JSON over HTTP, outbound from the runner only.
 //!
 //! Expected behaviour of a runner: `session` once; `GET source?offset=` from piece to piece if the source is an
-//! uploaded archive (raw bytes, at most a mebibyte each, empty at the end); `manifest` once discovery is over; then for each slot
+//! uploaded archive (raw bytes, at most a mebibyte each, empty at the end); `manifest` once discovery is over, of the first
+//! shard at once, of others when a lease is answered with `unplanned`; then for each slot
 //! `lease` in a loop, each call also closing the previous lease; `results` in between as they happen;
 //! `heartbeat` on a thread of its own until the very end; `artifact` for the files that the suite keeps, once its
 //! tests are over; `release` on SIGTERM; `finish` last. Every write
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of this protocol; the path prefix says the same.
-pub const LINK_VERSION: u32 = 1;
+pub const LINK_VERSION: u32 = 2;
 /// Path prefix of every call.
 pub const LINK_PREFIX: &str = "/runner/v1";
 /// A result chunk larger than this is refused.
@@ -112,6 +113,9 @@ pub struct LeaseRequest {
     pub slot: u32,
     /// Last part of the previous lease; every unit of it is finished or aborted with this part.
     pub finished: Option<ResultsRequest>,
+    /// Digest of the manifest that the runner has not put, because another one may have put the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
 }
 
 /// Answer to `POST /lease`.
@@ -132,6 +136,8 @@ pub enum LeaseReply {
         /// After this many milliseconds.
         retry_after_ms: u64,
     },
+    /// The manifest that the request names is not that of the job, or the job has none: put it, and ask again without its name.
+    Unplanned,
     /// The job is over for this runner: no more work will come.
     Done,
 }

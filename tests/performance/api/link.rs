@@ -17,6 +17,7 @@ use shared::ports::forge::NoForge;
 use shared::ports::{IdSource as _, LaunchOrder, Launcher, PortResult, RunnerState, Unobserved};
 use shared::service::token::TokenKey;
 use shared::service::{Services, Settings};
+use shared::wire::link::LINK_VERSION;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -121,7 +122,7 @@ pub(crate) struct Runner {
 impl Runner {
     pub(crate) async fn enter(address: SocketAddr, bootstrap: &str, slots: usize) -> Result<Self> {
         let mut connection = Connection::open(address).await?;
-        let body = json!({ "link_version": 1, "bootstrap_token": bootstrap, "boot_nonce": "benchnonce", "slots": slots });
+        let body = json!({ "link_version": LINK_VERSION, "bootstrap_token": bootstrap, "boot_nonce": "benchnonce", "slots": slots });
         let session = call(&mut connection, "POST", "session", "none", &body).await?;
         let token = session["session_token"].as_str().context("no session")?.to_owned();
         let units: Vec<Value> =

@@ -9,6 +9,7 @@ use super::slot::Slot;
 use super::truth::SuiteTruth;
 use super::{Hub, Owner, Slip};
 use shared::domain::id::ShardAttempt;
+use shared::domain::unit::manifest_digest;
 use shared::domain::verdict::{Cause, CauseCode};
 use shared::ports::LaunchOrder;
 use shared::service::token::{Caller, TokenKey};
@@ -47,6 +48,7 @@ struct Shared {
     busy: u32,
     alone: bool,
     giving_back: Vec<ResultsRequest>,
+    announced: bool,
 }
 
 /// One runner process.
@@ -60,6 +62,8 @@ pub struct Runner {
     pub caller: Caller,
     /// Its suite.
     pub suite: Arc<SuiteTruth>,
+    /// Digest of what it discovers.
+    digest: String,
     shared: Mutex<Shared>,
 }
 
@@ -104,11 +108,16 @@ async fn come_forward(floor: &Arc<Floor>, order: &LaunchOrder) -> i32 {
         floor.hub.violation(format!("there is no suite `{}`", reply.job.suite.name));
         return 3;
     };
+    let Ok(digest) = manifest_digest(&suite.discovered()) else {
+        floor.hub.violation("the manifest has no digest");
+        return 3;
+    };
     let runner = Arc::new(Runner {
         floor: Arc::clone(floor),
         id: order.shard,
         caller,
         suite: Arc::clone(suite),
+        digest,
         shared: Mutex::new(Shared::default()),
     });
     runner.work(slots, reply.heartbeat_ms).await
@@ -143,7 +152,7 @@ impl Runner {
             let cause = Cause::new(CauseCode::SetupFailed, "the set-up command failed");
             return self.finish(RunnerEnd::Broken { cause }).await;
         }
-        if !self.put_manifest().await {
+        if self.id.shard == 1 && !self.put_manifest().await {
             return 3;
         }
         let done: Arc<Slip<()>> = Arc::default();
@@ -209,7 +218,13 @@ impl Runner {
         i32::from(!matches!(answer, Answer::Done(()) | Answer::Fenced))
     }
 
-    async fn put_manifest(&self) -> bool {
+    /// Names the manifest that is not put yet.
+    pub fn unannounced(&self) -> Option<String> {
+        (!self.shared().announced).then(|| self.digest.clone())
+    }
+
+    /// Puts the manifest; false if the runner is not wanted any more.
+    pub async fn put_manifest(&self) -> bool {
         let request = ManifestRequest { units: self.suite.discovered(), setup_ms: 100, notes: Vec::new() };
         let caller = self.caller.clone();
         let answer = self
@@ -222,7 +237,8 @@ impl Runner {
             .await;
         match answer {
             Answer::Done(reply) => {
-                if reply.digest != reply.yours {
+                self.shared().announced = true;
+                if reply.digest != reply.yours || reply.yours != self.digest {
                     self.floor.hub.violation("the same discovery has two digests");
                 }
                 true

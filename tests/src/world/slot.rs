@@ -79,6 +79,11 @@ impl Slot {
                 Answer::Fenced => return self.runner.fence(),
                 Answer::Stale => {}
                 Answer::Done(LeaseReply::Done) => return,
+                Answer::Done(LeaseReply::Unplanned) => {
+                    if !self.runner.put_manifest().await {
+                        return self.runner.fence();
+                    }
+                }
                 Answer::Done(LeaseReply::Wait { retry_after_ms }) => {
                     self.runner.floor.hub.sleep(retry_after_ms.max(1)).await;
                 }
@@ -99,7 +104,8 @@ impl Slot {
         self.asked += 1;
         let nonce = &self.runner.caller.nonce;
         let request_id = format!("{nonce}-{}-{}", self.number, self.asked);
-        let request = LeaseRequest { request_id, slot: self.number, finished };
+        let manifest = self.runner.unannounced();
+        let request = LeaseRequest { request_id, slot: self.number, finished, manifest };
         let caller = self.runner.caller.clone();
         let name = format!("lease {} slot {} no {}", short(&self.runner.id), self.number, self.asked);
         self.runner

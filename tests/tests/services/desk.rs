@@ -190,8 +190,17 @@ impl Hand<'_> {
 
     pub(crate) fn ask(&mut self, finished: Option<ResultsRequest>) -> Result<LeaseReply, ServiceError> {
         self.asked += 1;
-        let request = LeaseRequest { request_id: format!("request-{}", self.asked), slot: 1, finished };
+        let request =
+            LeaseRequest { request_id: format!("request-{}", self.asked), slot: 1, finished, manifest: None };
         now(self.desk.services.lease(&self.caller, &request))
+    }
+
+    /// Asks for work with the name of a manifest that was not put.
+    pub(crate) fn ask_naming(&mut self, digest: &str) -> LeaseReply {
+        self.asked += 1;
+        let request_id = format!("request-{}", self.asked);
+        let request = LeaseRequest { request_id, slot: 1, finished: None, manifest: Some(digest.to_owned()) };
+        now(self.desk.services.lease(&self.caller, &request)).unwrap()
     }
 
     /// The next batch.
@@ -201,7 +210,7 @@ impl Hand<'_> {
                 let last = ResultsRequest { lease, epoch, part: 0, events: Vec::new() };
                 Some(Batch { entries, last })
             }
-            LeaseReply::Wait { .. } | LeaseReply::Done => None,
+            LeaseReply::Wait { .. } | LeaseReply::Unplanned | LeaseReply::Done => None,
         }
     }
 

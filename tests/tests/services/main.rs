@@ -12,7 +12,7 @@ use desk::{Desk, aborted, announced, case, cases, now, spec, started, suite, uni
 use shared::domain::case::CaseId;
 use shared::domain::outcome::Outcome::{self, Crashed, Failed, Passed, Skipped};
 use shared::domain::spec::{ChosenUnit, RunSpec, Shards, SuiteSpec};
-use shared::domain::unit::{DiscoveredUnit, LeasedEntry, Selection};
+use shared::domain::unit::{DiscoveredUnit, LeasedEntry, Selection, manifest_digest};
 use shared::domain::verdict::{Cause, CauseCode, Verdict};
 use shared::ports::{Change, Condition, Key, RunnerState, Write};
 use shared::service::ServiceError;
@@ -42,6 +42,21 @@ fn the_sweep_alone_brings_a_run_to_green() {
 }
 
 #[test]
+fn a_runner_that_names_its_manifest_need_not_put_it_if_another_one_has() {
+    let desk = Desk::new();
+    let two = SuiteSpec { shards: Shards::Fixed(2), ..suite("unit") };
+    desk.submit(&spec(vec![two]));
+    let (mut one, other) = (desk.runner(1, 1, 1), desk.runner(1, 2, 1));
+    let units = [unit("a"), unit("b")];
+    let ours = manifest_digest(&units).unwrap();
+    assert_eq!(one.ask_naming(&ours), LeaseReply::Unplanned, "nobody has put one");
+    other.manifest(&units);
+    assert_eq!(one.ask_naming(&manifest_digest(&units[1..]).unwrap()), LeaseReply::Unplanned, "another one");
+    let batch = one.ask_naming(&ours);
+    assert!(matches!(batch, LeaseReply::Batch { .. }), "{batch:?}");
+}
+
+#[test]
 fn a_request_that_is_repeated_is_answered_and_counted_once() {
     let desk = Desk::new();
     let run = desk.submit(&spec(vec![suite("unit")]));
@@ -51,7 +66,12 @@ fn a_request_that_is_repeated_is_answered_and_counted_once() {
     let mut batch = runner.lease(None).unwrap();
     let same = now(desk.services.lease(
         &runner.caller,
-        &shared::wire::link::LeaseRequest { request_id: "request-1".into(), slot: 1, finished: None },
+        &shared::wire::link::LeaseRequest {
+            request_id: "request-1".into(),
+            slot: 1,
+            finished: None,
+            manifest: None,
+        },
     ));
     let LeaseReply::Batch { lease, entries, .. } = same.unwrap() else { panic!("no batch") };
     assert_eq!((lease, &entries), (batch.last.lease, &batch.entries));

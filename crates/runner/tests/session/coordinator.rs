@@ -51,6 +51,12 @@ pub(crate) struct State {
     pub(crate) calls: Vec<String>,
     pub(crate) phases: Vec<String>,
     pub(crate) manifest: Option<ManifestRequest>,
+    /// Shard of the runner; 1 if nothing is said.
+    pub(crate) shard: Option<u32>,
+    /// Digest of the manifest that another runner has put.
+    pub(crate) put_by_another: Option<String>,
+    /// Manifests that were named with a request for work.
+    pub(crate) named: Vec<Option<String>>,
     pub(crate) events: Vec<UnitEvent>,
     pub(crate) duplicates: u32,
     pub(crate) released: Vec<ReleaseRequest>,
@@ -104,12 +110,16 @@ impl State {
             self.duplicates += 1;
             return Ok(reply.clone());
         }
+        self.named.push(request.manifest.clone());
         if let Some(finished) = request.finished {
             let id = finished.lease;
             self.accept(finished)?;
             self.open.remove(&id);
         }
-        let reply = match self.queue.pop_front() {
+        let unplanned = request.manifest.is_some() && request.manifest != self.put_by_another;
+        let next = if unplanned { None } else { self.queue.pop_front() };
+        let reply = match next {
+            None if unplanned => LeaseReply::Unplanned,
             Some(entries) => {
                 self.epoch += 1;
                 let (lease, epoch) = (LeaseId(u128::from(self.epoch)), self.epoch);
@@ -134,8 +144,8 @@ impl State {
         Ok(SessionReply {
             session_token: "session".into(),
             run: RunId(1),
-            shard: 1,
-            shards: 1,
+            shard: self.shard.unwrap_or(1),
+            shards: self.shard.unwrap_or(1),
             job: self.job.clone().unwrap_or(job),
             source: self.source.clone().unwrap_or(Source::Directory { path: "/".into() }),
             filter: None,

@@ -51,6 +51,28 @@ fn a_session_goes_through_its_calls_in_order() {
 }
 
 #[test]
+fn a_later_shard_names_its_manifest_and_puts_it_only_if_it_must() {
+    let play = |put_by_another: Option<String>| {
+        let queue = batches(&[2, 1]);
+        let state = State { queue, shard: Some(2), put_by_another, heartbeat_ms: 60_000, ..State::default() };
+        let coordinator = Coordinator::start(state);
+        let exit = runner::run(&config(&coordinator, 1), &Framework::factory(3, |_, _| Ok(())));
+        assert_eq!(exit, RunnerExit::Done);
+        let state = coordinator.state();
+        assert_eq!((state.finished(), state.cases()), (all(3), 3));
+        (state.calls.clone(), state.named.clone())
+    };
+    let (calls, named) = play(None);
+    assert_eq!(calls, ["session", "lease", "manifest", "lease", "lease", "lease", "finish"]);
+    assert!(named[0].is_some());
+    assert_eq!(named[1..], [None, None, None]);
+    let (calls, _) = play(Some("of other units".to_owned()));
+    assert_eq!(calls, ["session", "lease", "manifest", "lease", "lease", "lease", "finish"]);
+    let (calls, _) = play(named[0].clone());
+    assert_eq!(calls, ["session", "lease", "lease", "lease", "finish"]);
+}
+
+#[test]
 fn an_empty_manifest_is_put_all_the_same() {
     let coordinator = Coordinator::start(State::default());
     let exit = runner::run(&config(&coordinator, 2), &Framework::factory(0, |_, _| Ok(())));
