@@ -80,16 +80,20 @@ pub enum PortError {
 pub type PortResult<T> = Result<T, PortError>;
 
 /// Most writes one commit may carry.
-pub const COMMIT_LIMIT: usize = 25;
+pub const COMMIT_LIMIT: usize = 100;
 /// Largest document body.
 pub const DOCUMENT_LIMIT_BYTES: usize = 100 * 1024;
+/// Most bytes that the bodies of one commit may have together: that many documents of the largest size fit always.
+pub const COMMIT_LIMIT_BYTES: usize = COMMIT_LARGEST * DOCUMENT_LIMIT_BYTES;
+/// Documents of whatever size that fit into one commit.
+pub const COMMIT_LARGEST: usize = 25;
 
 /// An ordered document store.
 ///
 /// Reads are consistent with every commit that returned before they began. `commit` is atomic: all
 /// writes or none; if any condition fails it answers `Conflict` naming the first such key and changes
-/// nothing. A commit of more than [`COMMIT_LIMIT`] writes, with two writes of one key, or with a body over
-/// [`DOCUMENT_LIMIT_BYTES`] is `Denied`. After `Unavailable` the commit may or may not have happened.
+/// nothing. A commit of more than [`COMMIT_LIMIT`] writes or [`COMMIT_LIMIT_BYTES`], with two writes of one key, or with a
+/// body over [`DOCUMENT_LIMIT_BYTES`] is `Denied`. After `Unavailable` the commit may or may not have happened.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {
     /// The document, unless absent or expired at `now`.

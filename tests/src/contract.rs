@@ -86,6 +86,7 @@ macro_rules! store_contract {
                 an_empty_commit_is_no_error,
                 the_largest_commit_is_accepted,
                 too_many_writes_are_denied,
+                the_byte_limit_of_a_commit_is_exact,
                 two_writes_of_one_key_are_denied,
                 the_body_limit_is_exact,
                 malformed_keys_are_denied,

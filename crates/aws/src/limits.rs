@@ -70,17 +70,17 @@ pub const HTTP_API_LIMIT_S: u64 = 30;
 mod tests {
     use super::*;
     use shared::ports::limits::KEY_LIMIT_BYTES;
-    use shared::ports::{COMMIT_LIMIT, DOCUMENT_LIMIT_BYTES};
+    use shared::ports::{COMMIT_LIMIT, COMMIT_LIMIT_BYTES, DOCUMENT_LIMIT_BYTES};
 
     /// Names, numbers and overhead of one item, generously.
     const AROUND_BYTES: usize = 1024;
 
     #[test]
     fn what_the_ports_allow_fits() {
-        let item = DOCUMENT_LIMIT_BYTES + 4 * KEY_LIMIT_BYTES + AROUND_BYTES;
+        let frame = 4 * KEY_LIMIT_BYTES + AROUND_BYTES;
         let fits = [
-            (item, ITEM_LIMIT_BYTES),
-            (COMMIT_LIMIT * item, TRANSACTION_LIMIT_BYTES),
+            (DOCUMENT_LIMIT_BYTES + frame, ITEM_LIMIT_BYTES),
+            (COMMIT_LIMIT_BYTES + COMMIT_LIMIT * frame, TRANSACTION_LIMIT_BYTES),
             (COMMIT_LIMIT, TRANSACTION_ITEMS_LIMIT),
             (KEY_LIMIT_BYTES, PARTITION_KEY_LIMIT_BYTES),
             (KEY_LIMIT_BYTES, SORT_KEY_LIMIT_BYTES),

@@ -22,10 +22,10 @@ use shared::wire::link::LINK_VERSION;
 use testkit::emulator;
 
 const CASES_PER_UNIT: usize = 20;
-/// What a run may cost, each of its shards, and each batch. The second one is to become 4.
+/// What a run may cost, each of its shards, and each batch.
 const PER_RUN: u64 = 60;
-const PER_SHARD: u64 = 6;
-const PER_BATCH: u64 = 2;
+const PER_SHARD: u64 = 4;
+const PER_BATCH: u64 = 3;
 
 fn spec(shards: u32) -> RunSpec {
     let suite = SuiteSpec { shards: Shards::Fixed(shards), ..SuiteSpec::new("unit", Framework::Command) };

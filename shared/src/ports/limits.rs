@@ -3,7 +3,9 @@
 //! They are written once so that adapters cannot differ in what they refuse. They look at the arguments only;
 //! whether a condition holds is the adapter's business.
 
-use super::{COMMIT_LIMIT, Change, DOCUMENT_LIMIT_BYTES, Key, PortError, PortResult, Write};
+use super::{
+    COMMIT_LIMIT, COMMIT_LIMIT_BYTES, Change, DOCUMENT_LIMIT_BYTES, Key, PortError, PortResult, Write,
+};
 use std::collections::BTreeSet;
 
 /// Longest partition, sort key, index name or index sort, and longest blob key.
@@ -23,6 +25,11 @@ fn denied(port: &'static str, subject: &str, reason: String) -> PortError {
 pub fn check_commit(writes: &[Write]) -> PortResult<()> {
     if writes.len() > COMMIT_LIMIT {
         let reason = format!("{} writes in one commit, at most {COMMIT_LIMIT} are allowed", writes.len());
+        return Err(denied("store", "commit", reason));
+    }
+    let bytes: usize = writes.iter().map(body_bytes).sum();
+    if bytes > COMMIT_LIMIT_BYTES {
+        let reason = format!("{bytes} bytes in one commit, at most {COMMIT_LIMIT_BYTES} are allowed");
         return Err(denied("store", "commit", reason));
     }
     let mut seen = BTreeSet::new();
@@ -52,6 +59,13 @@ fn check_text(name: &str, text: &str) -> PortResult<()> {
         return Err(denied("store", text, reason));
     }
     Ok(())
+}
+
+fn body_bytes(write: &Write) -> usize {
+    match &write.change {
+        Change::Put { body, .. } => body.len(),
+        Change::Delete | Change::Check => 0,
+    }
 }
 
 fn check_change(write: &Write) -> PortResult<()> {
@@ -101,7 +115,7 @@ fn check_segment(key: &str, segment: &str) -> PortResult<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::Condition;
+    use crate::ports::{COMMIT_LARGEST, Condition};
 
     #[test]
     fn blob_keys_cannot_leave_their_root() {
@@ -141,5 +155,10 @@ mod tests {
         assert!(check_commit(&[write("a", DOCUMENT_LIMIT_BYTES)]).is_ok());
         assert!(check_commit(&[write("a", DOCUMENT_LIMIT_BYTES + 1)]).is_err());
         assert!(check_commit(&[write("", 1)]).is_err());
+        let mut large: Vec<Write> =
+            (0..COMMIT_LARGEST).map(|i| write(&i.to_string(), DOCUMENT_LIMIT_BYTES)).collect();
+        assert!(check_commit(&large).is_ok());
+        large.push(write("more", 1));
+        assert!(check_commit(&large).is_err());
     }
 }

@@ -23,7 +23,9 @@ use crate::wire::link::{FinishRequest, RunnerEnd};
 const FIRST_WATCHED: u32 = 4;
 /// …and those with the next ones.
 const NEXT_WATCHED: u32 = 4;
-/// So many are read at once to find one among all.
+/// Where there are more shards than these, all are looked through before a wake that may be one too many.
+const FEW: u32 = 16;
+/// So many are read at once.
 const PAGE: usize = 64;
 
 /// What an end is decided on.
@@ -118,7 +120,7 @@ impl Services {
             at_work = at_work.or(working.map(|other| (key, other.version)));
         }
         let all = job.as_ref().map_or(0, |job: &Stored<Job>| job.value.shards);
-        if at_work.is_none() && all > FIRST_WATCHED + NEXT_WATCHED + 1 {
+        if at_work.is_none() && all > FEW {
             at_work = self.any_at_work(id, now).await?;
         }
         Ok(Scene { shard, job, queue, at_work, now })

@@ -12,11 +12,11 @@ use crate::domain::spec::{ChosenUnit, JobSpec, RunSpec, Shards};
 use crate::domain::split::{SplitInput, entries, shards_auto, units_to_detail};
 use crate::domain::unit::{DiscoveredUnit, Entry};
 use crate::domain::verdict::{Cause, CauseCode};
-use crate::ports::{COMMIT_LIMIT, Condition, PortResult, Topic};
+use crate::ports::{COMMIT_LARGEST, COMMIT_LIMIT, Condition, PortResult, Topic};
 use std::collections::BTreeSet;
 
 /// Jobs written by one commit, beside the run.
-const JOBS_PER_COMMIT: usize = COMMIT_LIMIT - 2;
+const JOBS_PER_COMMIT: usize = COMMIT_LARGEST - 2;
 /// Shards written by one commit, beside the job.
 const SHARDS_PER_COMMIT: usize = COMMIT_LIMIT - 1;
 
@@ -25,12 +25,15 @@ const COMMITS_PER_PASS: usize = 400 / SHARDS_PER_COMMIT;
 /// …a moment later: a store that spreads what it holds over machines has a run on one, and that takes so much in a second.
 const NEXT_PASS_MS: u64 = 1_000;
 
+/// Jobs that are made with their shards, so that one commit has room for all however long they are.
+const FEW_JOBS: usize = 10;
+
 /// What became of planning a run.
 enum Planned {
     /// It cannot be planned yet.
     Later,
-    /// This pass did it: these are the jobs.
-    By(Vec<Stored<Job>>),
+    /// This pass did it: these are the jobs, and whether some of them have their shards already.
+    By(Vec<Stored<Job>>, bool),
     /// Somebody else has changed the run.
     Elsewhere,
 }
@@ -68,6 +71,7 @@ impl Services {
             return Ok(());
         };
         let partial = run.value.partial;
+        let mut opened = false;
         let jobs = match run.value.status {
             RunStatus::Finished => return Ok(()),
             RunStatus::Queued if run.value.origin.parked && run.value.cancel.is_none() => return Ok(()),
@@ -75,14 +79,16 @@ impl Services {
                 self.supersede(&run.value).await?;
                 match self.plan_jobs(run).await? {
                     Planned::Later => return Ok(()),
-                    Planned::By(jobs) => jobs,
+                    Planned::By(jobs, some) => {
+                        opened = some;
+                        jobs
+                    }
                     Planned::Elsewhere => self.jobs(id, now).await?,
                 }
             }
             RunStatus::Running => jobs,
         };
         let all: Vec<Job> = jobs.iter().map(|job| job.value.clone()).collect();
-        let mut opened = false;
         for job in jobs {
             if job.value.status == JobStatus::Waiting && gate(&job.value, &all, partial) == Gate::Open {
                 opened |= self.open_job(id, job).await?;
@@ -118,8 +124,14 @@ impl Services {
             commit.put_run(Condition::Version(run.version), &next, Some(open_entry(&next)))?;
             PortResult::Ok(commit)
         };
-        if run_of(creation_of(last)?)?.attempt(self.store.as_ref()).await? {
-            return Ok(Planned::By(jobs.into_iter().map(|value| Stored { value, version: 1 }).collect()));
+        // Those that need not wait have their shards at once, if they are few.
+        let (open, shards) = self.opened(&next, &jobs).await?;
+        let (made, _) = split_last(&open, JOBS_PER_COMMIT);
+        let mut commit = creation_of(made)?;
+        create_shards(&mut commit, &shards)?;
+        if run_of(commit)?.attempt(self.store.as_ref()).await? {
+            let made = open.into_iter().map(|value| Stored { value, version: 1 }).collect();
+            return Ok(Planned::By(made, !shards.is_empty()));
         }
         // Someone else planned it, to the same jobs; or some of them were left by a pass that did not get to the end.
         for job in last {
@@ -152,17 +164,38 @@ impl Services {
         }
     }
 
+    /// Jobs of a run that is about to be planned, those that need not wait with their shards as far as one commit takes them.
+    async fn opened(&self, run: &Run, jobs: &[Job]) -> ServiceResult<(Vec<Job>, Vec<Shard>)> {
+        let (mut open, mut shards) = (jobs.to_vec(), Vec::new());
+        for job in
+            open.iter_mut().filter(|job| jobs.len() <= FEW_JOBS && gate(job, jobs, run.partial) == Gate::Open)
+        {
+            let (next, wanted) = self.with_shards(job.clone()).await?;
+            // Beside the jobs, the run and its row in the list of its project.
+            if jobs.len() + shards.len() + wanted.len() + 2 <= COMMIT_LIMIT {
+                *job = next;
+                shards.extend(wanted);
+            }
+        }
+        Ok((open, shards))
+    }
+
+    /// A job as it runs, and the shards that it wants.
+    async fn with_shards(&self, mut job: Job) -> ServiceResult<(Job, Vec<Shard>)> {
+        let now = self.clock.now();
+        job.shards = match job.spec.suite.shards {
+            Shards::Fixed(count) => count.max(1),
+            Shards::Auto => self.auto_shards(job.run, &job.spec).await?,
+        };
+        job.status = JobStatus::Running;
+        let wanted = (1..=job.shards).map(|shard| Shard::wanted(job.run, job.no, shard, now)).collect();
+        Ok((job, wanted))
+    }
+
     /// Gives a job its shards. Returns whether this call did it.
     async fn open_job(&self, run: RunId, job: Stored<Job>) -> ServiceResult<bool> {
         let now = self.clock.now();
-        let mut next = job.value;
-        let shards = match next.spec.suite.shards {
-            Shards::Fixed(count) => count.max(1),
-            Shards::Auto => self.auto_shards(run, &next.spec).await?,
-        };
-        next.status = JobStatus::Running;
-        next.shards = shards;
-        let wanted: Vec<Shard> = (1..=shards).map(|shard| Shard::wanted(run, next.no, shard, now)).collect();
+        let (next, wanted) = self.with_shards(job.value).await?;
         // A job that was closed in between gets no shards any more.
         let key = job_key(run, next.no);
         let shards_of = |part: &[Shard]| {

@@ -8,7 +8,7 @@ use crate::domain::id::RunId;
 use crate::domain::project::Project;
 use crate::domain::retain::is_expired;
 use crate::domain::run::{Job, Run, RunStatus};
-use crate::ports::{COMMIT_LIMIT, Change, Condition, Write};
+use crate::ports::{COMMIT_LARGEST, Change, Condition, Write};
 
 const PAGE: usize = 200;
 
@@ -83,7 +83,7 @@ impl Services {
     pub async fn forget(&self, run: RunId) -> ServiceResult<()> {
         let own = run_key(run);
         loop {
-            let page = self.store.query(&partition(run), "", None, COMMIT_LIMIT, self.clock.now()).await?;
+            let page = self.store.query(&partition(run), "", None, COMMIT_LARGEST, self.clock.now()).await?;
             let gone = page.documents.into_iter().map(|document| document.key).filter(|key| *key != own);
             let writes: Vec<Write> =
                 gone.map(|key| Write { key, condition: Condition::Any, change: Change::Delete }).collect();

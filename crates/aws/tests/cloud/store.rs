@@ -8,7 +8,7 @@ use aws::connection::Connection;
 use aws::dynamo::{DynamoStore, EXPIRY_S_ATTRIBUTE};
 use shared::domain::time::Timestamp;
 use shared::ports::{
-    COMMIT_LIMIT, Change, Condition, DOCUMENT_LIMIT_BYTES, IndexEntry, Key, PortError, Store as _, Write,
+    COMMIT_LARGEST, Change, Condition, DOCUMENT_LIMIT_BYTES, IndexEntry, Key, PortError, Store as _, Write,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -117,14 +117,14 @@ fn the_largest_commit_of_the_largest_documents_fits_and_is_read_page_by_page() {
             index: Some(IndexEntry { name: "i".repeat(512), sort: long(n) }),
         },
     };
-    block_on(store.commit((0..COMMIT_LIMIT).map(write).collect())).unwrap();
-    let page = block_on(store.query(&"p".repeat(512), "", None, COMMIT_LIMIT, START)).unwrap();
-    assert_eq!((page.documents.len(), page.next), (COMMIT_LIMIT, None));
+    block_on(store.commit((0..COMMIT_LARGEST).map(write).collect())).unwrap();
+    let page = block_on(store.query(&"p".repeat(512), "", None, COMMIT_LARGEST, START)).unwrap();
+    assert_eq!((page.documents.len(), page.next), (COMMIT_LARGEST, None));
     assert!(page.documents.iter().all(|document| *document.body == *body));
     let queries = connection.counts().so_far()[&("DynamoDB".to_owned(), "Query".to_owned())];
     assert!(queries >= 3, "2.5 MB came in {queries} answers");
-    let keys = block_on(store.query_index(&"i".repeat(512), &long(COMMIT_LIMIT), COMMIT_LIMIT)).unwrap();
-    assert_eq!(keys.len(), COMMIT_LIMIT);
+    let keys = block_on(store.query_index(&"i".repeat(512), &long(COMMIT_LARGEST), COMMIT_LARGEST)).unwrap();
+    assert_eq!(keys.len(), COMMIT_LARGEST);
 }
 
 #[test]

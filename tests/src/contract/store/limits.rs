@@ -1,7 +1,7 @@
 //! What a store accepts and refuses by number, size and key.
 
 use super::*;
-use shared::ports::DOCUMENT_LIMIT_BYTES;
+use shared::ports::{COMMIT_LARGEST, DOCUMENT_LIMIT_BYTES};
 
 /// Nothing to do is done.
 pub async fn an_empty_commit_is_no_error(store: &dyn Store) {
@@ -10,7 +10,7 @@ pub async fn an_empty_commit_is_no_error(store: &dyn Store) {
 
 /// The limit itself is allowed.
 pub async fn the_largest_commit_is_accepted(store: &dyn Store) {
-    let keys: Vec<Key> = (0..COMMIT_LIMIT).map(|n| key(&format!("{n:02}"))).collect();
+    let keys: Vec<Key> = (0..COMMIT_LIMIT).map(|n| key(&format!("{n:03}"))).collect();
     store.commit(keys.iter().map(|key| put(key, Condition::Absent, "{}")).collect()).await.unwrap();
     assert_eq!(sorts(store, "run#1", "", 100).await.len(), COMMIT_LIMIT);
 }
@@ -20,6 +20,23 @@ pub async fn too_many_writes_are_denied(store: &dyn Store) {
     let keys: Vec<Key> = (0..=COMMIT_LIMIT).map(|n| key(&format!("{n:02}"))).collect();
     expect_denied(store.commit(keys.iter().map(|key| put(key, Condition::Any, "{}")).collect()).await);
     assert_eq!(sorts(store, "run#1", "", 100).await, Vec::<String>::new());
+}
+
+/// Bodies have a limit together, too.
+pub async fn the_byte_limit_of_a_commit_is_exact(store: &dyn Store) {
+    let body = "x".repeat(DOCUMENT_LIMIT_BYTES);
+    let largest = |more: &str| {
+        let mut writes: Vec<Write> =
+            (0..COMMIT_LARGEST - 1).map(|n| put(&key(&format!("{n:02}")), Condition::Any, &body)).collect();
+        writes.push(put(&key("a"), Condition::Any, &body));
+        if !more.is_empty() {
+            writes.push(put(&key("b"), Condition::Any, more));
+        }
+        writes
+    };
+    store.commit(largest("")).await.unwrap();
+    expect_denied(store.commit(largest("x")).await);
+    assert_eq!(sorts(store, "run#1", "", 100).await.len(), COMMIT_LARGEST);
 }
 
 /// One key, one write; even a `Check` counts.
