@@ -10,7 +10,10 @@ use crate::domain::run::{Job, JobStatus, RunStatus};
 use crate::domain::shard::{Clocks, Shard, ShardStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::verdict::{Cause, CauseCode};
-use crate::ports::{COMMIT_LIMIT, LaunchOrder, PortError, Topic};
+use crate::ports::{LaunchOrder, PortError, Topic};
+
+/// Shards that are launched between two commits. Where there is no room, those of them that come later are not tried.
+const SHARDS_AT_ONCE: usize = 25;
 
 /// A shard as it was read, and as it is to be.
 struct Change {
@@ -75,22 +78,25 @@ impl Services {
             .filter(|shard| shard.value.id.shard <= job.shards)
             .filter_map(|shard| intent(shard, &self.settings.clocks, now))
             .collect();
-        for some in due.chunks(COMMIT_LIMIT) {
+        for some in due.chunks(SHARDS_AT_ONCE) {
             let mut tried = Vec::with_capacity(some.len());
-            let mut no_room = false;
+            let mut no_room: Option<String> = None;
             for intended in self.save_shards(some).await? {
-                let next = self.start(job, &intended).await?;
-                no_room = next.as_ref().is_some_and(|next| next.status == ShardStatus::Wanted);
-                tried.extend(next.map(|next| Change { before: intended, next }));
-                if no_room {
-                    break;
+                let next = match &no_room {
+                    // To ask on for all the others would be in vain.
+                    Some(why) => Some(intended.value.postpone(&self.settings.clocks, self.clock.now(), why)),
+                    None => self.start(job, &intended).await?,
+                };
+                if let Some(next) = next.as_ref().filter(|next| next.status == ShardStatus::Wanted) {
+                    no_room.get_or_insert_with(|| next.problem.clone().unwrap_or_default());
                 }
+                tried.extend(next.map(|next| Change { before: intended, next }));
             }
             // Of those that have come forward already, their sessions are the better truth. If a shard is over, the
             // attempt waits in its list of what to stop.
             self.save_shards(&tried).await?;
-            if no_room {
-                // One pass goes on later where this one stops; to ask on for all the others would be in vain.
+            if no_room.is_some() {
+                // One pass goes on later where this one stops.
                 self.wake(Topic::Launch, job.run, self.settings.clocks.launch_retry_ms).await;
                 break;
             }

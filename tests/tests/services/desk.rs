@@ -83,6 +83,15 @@ impl Desk {
         Self { services: Arc::new(services), clock, launcher, queue, forge }
     }
 
+    /// An installation with room for so many runners.
+    pub(crate) fn with_room(runners: usize) -> Self {
+        let desk = Self::new();
+        let launcher = Arc::new(MemoryLauncher::new(runners));
+        let mut services = Services::clone(&desk.services);
+        services.launcher = Arc::clone(&launcher) as Arc<dyn Launcher>;
+        Self { services: Arc::new(services), launcher, ..desk }
+    }
+
     /// An installation that gives out this many slots.
     pub(crate) fn with_slots(slots: u32) -> Self {
         let desk = Self::new();

@@ -57,6 +57,41 @@ fn a_runner_that_names_its_manifest_need_not_put_it_if_another_one_has() {
 }
 
 #[test]
+fn shards_for_which_there_is_no_room_wait_however_long_it_takes() {
+    let desk = Desk::with_room(2);
+    let suite = SuiteSpec { shards: Shards::Fixed(5), timeout_ms: 4 * 3_600_000, ..suite("unit") };
+    desk.submit(&RunSpec { timeout_ms: 4 * 3_600_000, ..spec(vec![suite]) });
+    let runners = [desk.runner(1, 1, 1), desk.runner(1, 2, 1)];
+    let started = |desk: &Desk| -> Vec<(u32, u32)> {
+        desk.launcher.take_started().iter().map(|order| (order.shard.shard, order.shard.attempt)).collect()
+    };
+    assert_eq!(started(&desk), [(1, 1), (2, 1)]);
+    // Longer than any runner may take to come forward.
+    for _ in 0..20 {
+        desk.pass(60_000);
+        for runner in &runners {
+            now(desk.services.heartbeat(&runner.caller)).unwrap();
+        }
+        desk.sweep();
+    }
+    assert_eq!(started(&desk), []);
+    let run = runners[0].caller.id.run;
+    let page = now(desk.services.shards((run, shared::domain::id::JobNo(1)), None, 10)).unwrap();
+    let attempts: Vec<u32> = page.items.iter().map(|shard| shard.id.attempt).collect();
+    assert_eq!(attempts, [1, 1, 1, 1, 1], "nothing is lost by waiting: {:#?}", page.items);
+    let [one, other] = runners;
+    one.manifest(&[unit("a"), unit("b"), unit("c"), unit("d"), unit("e")]);
+    for runner in [&one, &other] {
+        runner.finish(RunnerEnd::Done);
+        let state = RunnerState::Stopped { exit_code: Some(0), reason: String::new() };
+        desk.launcher.set_state(&runner.caller.id, state);
+    }
+    desk.pass(60_000);
+    desk.sweep();
+    assert_eq!(started(&desk), [(3, 1), (4, 1)], "first attempts: nothing was lost by waiting");
+}
+
+#[test]
 fn a_request_that_is_repeated_is_answered_and_counted_once() {
     let desk = Desk::new();
     let run = desk.submit(&spec(vec![suite("unit")]));
