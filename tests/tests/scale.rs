@@ -31,7 +31,7 @@ fn a_run_of_many_shards_keeps_to_the_quotas_of_its_cloud() {
     assert!(usage.most_read.0 < AWS.read_units, "{usage:?}");
     assert_eq!(usage.throttled, 0, "{usage:?}");
     // Launches are the exception: a cloud starts so many in a second, and the others are asked for again.
-    assert!(usage.launches_refused <= u64::from(shards), "{usage:?}");
+    assert!(usage.launches_refused <= u64::from(shards) / 25 + 10, "{usage:?}");
     // Decisions that are taken anew are the exception.
     assert!(usage.conflicts * 4 < usage.commits, "{usage:?}");
 }

@@ -177,8 +177,10 @@ impl Lane {
             other
             @ (LinkError::Stale | LinkError::Fenced(_) | LinkError::Refused(_) | LinkError::Away(_)) => other,
         });
-        if let Err(error) = &reply {
-            outbox.judge(error);
+        match &reply {
+            Ok(LeaseReply::Batch { .. } | LeaseReply::Wait { .. }) => self.floor.discovery.known(),
+            Ok(LeaseReply::Unplanned | LeaseReply::Done) => {}
+            Err(error) => outbox.judge(error),
         }
         // After any other error the lease stays in the outbox, to be given back with its last part.
         if let (Some(lease), Ok(_) | Err(LinkError::Stale)) = (closing, &reply) {

@@ -196,6 +196,15 @@ impl Shard {
         next
     }
 
+    /// The same without having been tried: it is asked for before those that were refused, so that none keeps another
+    /// one waiting for ever.
+    #[must_use]
+    pub fn put_back(&self, clocks: &Clocks, now: Timestamp, reason: &str) -> Self {
+        let mut next = self.postpone(clocks, now, reason);
+        next.not_before = Timestamp(next.not_before.0.saturating_sub(1));
+        next
+    }
+
     /// A runner comes forward with its bootstrap token.
     ///
     /// # Errors

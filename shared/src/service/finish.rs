@@ -126,23 +126,29 @@ impl Services {
         Ok(Scene { shard, job, queue, at_work, now })
     }
 
-    /// Another shard of the job with a runner at work, if there is one.
+    /// Another shard of the job with a runner at work, if there is one: the next one after the caller's, all around.
     async fn any_at_work(&self, id: ShardAttempt, now: Timestamp) -> ServiceResult<Option<(Key, u64)>> {
+        let own = shard_key(id.run, id.job, id.shard);
         let (partition, prefix) = (partition(id.run), shards_prefix(id.job));
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.store.query(&partition, &prefix, after.as_deref(), PAGE, now).await?;
-            for document in &page.documents {
-                let Stored { value, version } = parse::<Shard>(document)?;
-                if value.status == ShardStatus::Running && value.id.shard != id.shard {
-                    return Ok(Some((document.key.clone(), version)));
+        for (from, until) in [(Some(own.sort), u32::MAX), (None, id.shard)] {
+            let mut after: Option<String> = from;
+            loop {
+                let page = self.store.query(&partition, &prefix, after.as_deref(), PAGE, now).await?;
+                let mut passed = false;
+                for document in &page.documents {
+                    let Stored { value, version } = parse::<Shard>(document)?;
+                    passed |= value.id.shard >= until;
+                    if value.status == ShardStatus::Running && !passed {
+                        return Ok(Some((document.key.clone(), version)));
+                    }
+                }
+                after = page.next.filter(|_| !passed);
+                if after.is_none() {
+                    break;
                 }
             }
-            after = page.next;
-            if after.is_none() {
-                return Ok(None);
-            }
         }
+        Ok(None)
     }
 }
 

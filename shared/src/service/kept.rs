@@ -26,6 +26,8 @@ pub struct KeptBlobs<S = RandomState> {
     blobs: Arc<dyn Blobs>,
     worth: Worth,
     largest_bytes: usize,
+    /// Whether what is put is kept, too: who puts it will want it.
+    keeps_put: bool,
     kept: Mutex<Recent<Wanted, Arc<[u8]>, S>>,
 }
 
@@ -33,7 +35,8 @@ impl KeptBlobs {
     /// Keeps specs of runs and entries of queues, in at most twice `half_bytes`.
     #[must_use]
     pub fn new(blobs: Arc<dyn Blobs>, half_bytes: usize) -> Self {
-        Self::of(blobs, half_bytes, |key| is_spec(key) || is_entries(key))
+        let kept = Self::of(blobs, half_bytes, |key| is_spec(key) || is_entries(key));
+        Self { keeps_put: true, ..kept }
     }
 
     pub(crate) fn of(blobs: Arc<dyn Blobs>, half_bytes: usize, worth: Worth) -> Self {
@@ -49,7 +52,7 @@ impl<S: BuildHasher + Default> KeptBlobs<S> {
         (half_bytes, largest_bytes): (usize, usize),
         worth: Worth,
     ) -> Self {
-        Self { blobs, worth, largest_bytes, kept: Mutex::new(Recent::new(half_bytes)) }
+        Self { blobs, worth, largest_bytes, keeps_put: false, kept: Mutex::new(Recent::new(half_bytes)) }
     }
 
     fn kept(&self) -> MutexGuard<'_, Recent<Wanted, Arc<[u8]>, S>> {
@@ -60,7 +63,7 @@ impl<S: BuildHasher + Default> KeptBlobs<S> {
 #[async_trait]
 impl<S: BuildHasher + Default + Debug + Send> Blobs for KeptBlobs<S> {
     async fn put(&self, key: &str, bytes: Vec<u8>) -> PortResult<()> {
-        let worth_it = (self.worth)(key) && bytes.len() <= self.largest_bytes;
+        let worth_it = self.keeps_put && (self.worth)(key) && bytes.len() <= self.largest_bytes;
         let kept: Option<Arc<[u8]>> = worth_it.then(|| bytes.as_slice().into());
         self.blobs.put(key, bytes).await?;
         if let Some(kept) = kept {

@@ -73,18 +73,20 @@ impl Services {
     /// Launches those of a job's shards that are wanted and due.
     pub(crate) async fn launch_shards(&self, job: &Job, shards: &[Stored<Shard>]) -> ServiceResult<()> {
         let now = self.clock.now();
-        let due: Vec<Change> = shards
+        let mut due: Vec<Change> = shards
             .iter()
             .filter(|shard| shard.value.id.shard <= job.shards)
             .filter_map(|shard| intent(shard, &self.settings.clocks, now))
             .collect();
+        // Who has waited longest comes first, whatever its number.
+        due.sort_by_key(|change| (change.before.value.not_before, change.before.value.id.shard));
         for some in due.chunks(SHARDS_AT_ONCE) {
             let mut tried = Vec::with_capacity(some.len());
             let mut no_room: Option<String> = None;
             for intended in self.save_shards(some).await? {
                 let next = match &no_room {
                     // To ask on for all the others would be in vain.
-                    Some(why) => Some(intended.value.postpone(&self.settings.clocks, self.clock.now(), why)),
+                    Some(why) => Some(intended.value.put_back(&self.settings.clocks, self.clock.now(), why)),
                     None => self.start(job, &intended).await?,
                 };
                 if let Some(next) = next.as_ref().filter(|next| next.status == ShardStatus::Wanted) {
@@ -96,7 +98,7 @@ impl Services {
             // attempt waits in its list of what to stop.
             self.save_shards(&tried).await?;
             if no_room.is_some() {
-                // One pass goes on later where this one stops.
+                // A later pass goes on where this one stops.
                 self.wake(Topic::Launch, job.run, self.settings.clocks.launch_retry_ms).await;
                 break;
             }

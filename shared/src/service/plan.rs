@@ -38,6 +38,16 @@ enum Planned {
     Elsewhere,
 }
 
+/// What became of giving a job its shards.
+enum Opened {
+    /// This pass did it.
+    Here,
+    /// They are many; a later pass goes on.
+    Later,
+    /// Somebody else has changed the job.
+    Elsewhere,
+}
+
 /// What the last of several commits takes, and what goes before.
 fn split_last<T>(all: &[T], most: usize) -> (&[T], &[T]) {
     let before = all.len().saturating_sub(1) / most * most;
@@ -71,7 +81,7 @@ impl Services {
             return Ok(());
         };
         let partial = run.value.partial;
-        let mut opened = false;
+        let (mut opened, mut later) = (false, false);
         let jobs = match run.value.status {
             RunStatus::Finished => return Ok(()),
             RunStatus::Queued if run.value.origin.parked && run.value.cancel.is_none() => return Ok(()),
@@ -91,11 +101,17 @@ impl Services {
         let all: Vec<Job> = jobs.iter().map(|job| job.value.clone()).collect();
         for job in jobs {
             if job.value.status == JobStatus::Waiting && gate(&job.value, &all, partial) == Gate::Open {
-                opened |= self.open_job(id, job).await?;
+                match self.open_job(id, job).await? {
+                    Opened::Here => opened = true,
+                    Opened::Later => later = true,
+                    Opened::Elsewhere => {}
+                }
             }
         }
         if opened {
             self.wake(Topic::Launch, id, 0).await;
+        } else if later {
+            // A wake of its own is on its way.
         } else if all.is_empty() || all.iter().any(|job| job.status == JobStatus::Waiting) {
             self.wake(Topic::Aggregate, id, 0).await;
         }
@@ -192,8 +208,8 @@ impl Services {
         Ok((job, wanted))
     }
 
-    /// Gives a job its shards. Returns whether this call did it.
-    async fn open_job(&self, run: RunId, job: Stored<Job>) -> ServiceResult<bool> {
+    /// Gives a job its shards.
+    async fn open_job(&self, run: RunId, job: Stored<Job>) -> ServiceResult<Opened> {
         let now = self.clock.now();
         let (next, wanted) = self.with_shards(job.value).await?;
         // A job that was closed in between gets no shards any more.
@@ -215,13 +231,12 @@ impl Services {
                 .map(|shard| shard.value.id.shard)
                 .collect(),
         };
-        let missing = parts
-            .chunks(SHARDS_PER_COMMIT)
-            .filter(|part| !part.iter().all(|shard| there.contains(&shard.id.shard)));
-        for (number, part) in missing.enumerate() {
+        let missing: Vec<Shard> =
+            parts.iter().filter(|shard| !there.contains(&shard.id.shard)).cloned().collect();
+        for (number, part) in missing.chunks(SHARDS_PER_COMMIT).enumerate() {
             if number == COMMITS_PER_PASS {
                 self.wake(Topic::Plan, run, NEXT_PASS_MS).await;
-                return Ok(false);
+                return Ok(Opened::Later);
             }
             shards_of(part)?.attempt(self.store.as_ref()).await?;
         }
@@ -229,7 +244,7 @@ impl Services {
         commit.replace(key.clone(), job.version, &next)?;
         create_shards(&mut commit, last)?;
         if commit.attempt(self.store.as_ref()).await? {
-            return Ok(true);
+            return Ok(Opened::Here);
         }
         // Some of them may have been left by a pass that did not get to the end, and wanted another number.
         for shard in last {
@@ -237,7 +252,8 @@ impl Services {
         }
         let mut commit = Commit::new();
         commit.replace(key.clone(), job.version, &next)?;
-        Ok(commit.attempt(self.store.as_ref()).await?)
+        let here = commit.attempt(self.store.as_ref()).await?;
+        Ok(if here { Opened::Here } else { Opened::Elsewhere })
     }
 
     async fn auto_shards(&self, run: RunId, job: &JobSpec) -> ServiceResult<u32> {

@@ -7,7 +7,7 @@ use super::{DECISIONS, ServiceError, ServiceResult, Services};
 use crate::domain::run::{Job, JobStatus};
 use crate::domain::shard::{Shard, ShardRejected};
 use crate::domain::time::Timestamp;
-use crate::wire::link::{LINK_VERSION, SessionReply, SessionRequest};
+use crate::wire::link::{LINK_VERSION, LINK_VERSION_OLDEST, SessionReply, SessionRequest};
 use std::collections::BTreeMap;
 
 /// The shard of a caller as it was found, if the caller may be heard.
@@ -24,9 +24,9 @@ impl Services {
     /// `BadToken`, `Shard` if the runner is not wanted or the token was used, `Invalid` for another protocol
     /// version.
     pub async fn open_session(&self, request: &SessionRequest) -> ServiceResult<SessionReply> {
-        if request.link_version != LINK_VERSION {
+        if !(LINK_VERSION_OLDEST..=LINK_VERSION).contains(&request.link_version) {
             return Err(ServiceError::Invalid(format!(
-                "the runner speaks link version {}, this coordinator {LINK_VERSION}; use the same release of both",
+                "the runner speaks link version {}, this coordinator {LINK_VERSION_OLDEST} to {LINK_VERSION}; use the same release of both",
                 request.link_version
             )));
         }

@@ -16,8 +16,10 @@ use crate::domain::verdict::Cause;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Version of this protocol; the path prefix says the same.
+/// Version of this protocol. Since 2 a runner may name its manifest instead of putting it.
 pub const LINK_VERSION: u32 = 2;
+/// Oldest version of a runner that is understood.
+pub const LINK_VERSION_OLDEST: u32 = 1;
 /// Path prefix of every call.
 pub const LINK_PREFIX: &str = "/runner/v1";
 /// A result chunk larger than this is refused.

@@ -87,9 +87,14 @@ impl Desk {
     pub(crate) fn with_room(runners: usize) -> Self {
         let desk = Self::new();
         let launcher = Arc::new(MemoryLauncher::new(runners));
-        let mut services = Services::clone(&desk.services);
-        services.launcher = Arc::clone(&launcher) as Arc<dyn Launcher>;
-        Self { services: Arc::new(services), launcher, ..desk }
+        Self { launcher: Arc::clone(&launcher), ..desk }.launching_by(launcher)
+    }
+
+    /// The same with another way to its launcher.
+    pub(crate) fn launching_by(self, launcher: Arc<dyn Launcher>) -> Self {
+        let mut services = Services::clone(&self.services);
+        services.launcher = launcher;
+        Self { services: Arc::new(services), ..self }
     }
 
     /// An installation that gives out this many slots.

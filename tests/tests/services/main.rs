@@ -8,13 +8,17 @@ mod hosting;
 mod link;
 mod wakes;
 
+use async_trait::async_trait;
 use desk::{Desk, aborted, announced, case, cases, now, spec, started, suite, unit, whole};
 use shared::domain::case::CaseId;
+use shared::domain::id::ShardAttempt;
 use shared::domain::outcome::Outcome::{self, Crashed, Failed, Passed, Skipped};
 use shared::domain::spec::{ChosenUnit, RunSpec, Shards, SuiteSpec};
 use shared::domain::unit::{DiscoveredUnit, LeasedEntry, Selection, manifest_digest};
 use shared::domain::verdict::{Cause, CauseCode, Verdict};
-use shared::ports::{Change, Condition, Key, RunnerState, Write};
+use shared::ports::{
+    Change, Condition, Key, LaunchOrder, Launcher, PortError, PortResult, RunnerState, Write,
+};
 use shared::service::ServiceError;
 use shared::wire::link::{LeaseReply, ReleaseRequest, RunnerEnd};
 use std::collections::BTreeSet;
@@ -88,7 +92,44 @@ fn shards_for_which_there_is_no_room_wait_however_long_it_takes() {
     }
     desk.pass(60_000);
     desk.sweep();
-    assert_eq!(started(&desk), [(3, 1), (4, 1)], "first attempts: nothing was lost by waiting");
+    let last: Vec<u32> = started(&desk).iter().map(|(_, attempt)| *attempt).collect();
+    assert_eq!(last, [1, 1], "there is room for two");
+}
+
+/// A launcher that never has room for the first shard.
+#[derive(Debug)]
+struct NotTheFirst(Arc<dyn Launcher>);
+
+#[async_trait]
+impl Launcher for NotTheFirst {
+    async fn launch(&self, order: &LaunchOrder) -> PortResult<String> {
+        if order.shard.shard > 1 {
+            return self.0.launch(order).await;
+        }
+        let (subject, reason) = (order.shard.to_string(), "its zones are full".to_owned());
+        Err(PortError::Unavailable { port: "launcher", subject, reason })
+    }
+
+    async fn describe(&self, shard: &ShardAttempt) -> PortResult<RunnerState> {
+        self.0.describe(shard).await
+    }
+
+    async fn stop(&self, shard: &ShardAttempt) -> PortResult<()> {
+        self.0.stop(shard).await
+    }
+}
+
+#[test]
+fn a_shard_for_which_there_is_never_room_keeps_no_other_one_waiting() {
+    let desk = Desk::new();
+    let launcher = Arc::new(NotTheFirst(Arc::clone(&desk.launcher) as _));
+    let desk = desk.launching_by(launcher);
+    desk.submit(&spec(vec![SuiteSpec { shards: Shards::Fixed(4), ..suite("unit") }]));
+    assert_eq!(desk.launcher.live(), 0);
+    desk.pass(60_000);
+    desk.sweep();
+    let started: Vec<u32> = desk.launcher.take_started().iter().map(|order| order.shard.shard).collect();
+    assert_eq!(started, [2, 3, 4]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub struct Discovery {
     manifest: ManifestRequest,
     /// Absent if it cannot be named, so that it must be put.
     digest: Option<String>,
+    /// Whether the coordinator has this manifest, or one that counts instead.
     announced: AtomicBool,
     /// Lanes that put it take turns.
     turn: Mutex<()>,
@@ -36,6 +37,11 @@ impl Discovery {
         self.digest.as_deref().filter(|_| !announced)
     }
 
+    /// The coordinator has the same manifest: it need not be named again.
+    pub fn known(&self) {
+        self.announced.store(true, Ordering::Release);
+    }
+
     /// Puts the manifest before any lane asks for work, where it is this runner that has to.
     pub fn put_if_first(&self, shard: u32, link: &Link, outbox: &Outbox) {
         if shard == 1 || self.digest.is_none() {
@@ -51,7 +57,7 @@ impl Discovery {
         }
         match link.put_manifest(&self.manifest) {
             Ok(reply) => {
-                self.announced.store(true, Ordering::Release);
+                self.known();
                 if reply.digest != reply.yours {
                     outbox.log(
                         "runner",
