@@ -10,9 +10,12 @@ use functions::task::TaskEvents;
 use functions::tell;
 use functions::tick::{Schedules, Sweep, Tell};
 use serde_json::{Value, json};
+use shared::domain::id::JobNo;
 use shared::domain::run::RunStatus;
+use shared::domain::shard::{Clocks, Shard};
 use shared::domain::verdict::Verdict;
-use shared::ports::{Topic, Wake};
+use shared::ports::{Change, Condition, Topic, Wake, Write};
+use shared::service::repository::shard_key;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -210,6 +213,16 @@ async fn a_wake_that_came_too_early_is_sent_on() {
     assert_eq!(delayed, "1");
 }
 
+/// Writes down that the runner of the samples is being launched.
+async fn launch_sample_shard(cloud: &Cloud) {
+    let (run, job, now) = (SAMPLE_RUN.parse().unwrap(), JobNo(1), cloud.services.clock.now());
+    let shard = Shard::wanted(run, job, 2, now).intend_launch(&Clocks::default(), now).unwrap();
+    let body = serde_json::to_string(&shard).unwrap();
+    let change = Change::Put { body, expires_at: None, index: None };
+    let write = Write { key: shard_key(run, job, 2), condition: Condition::Any, change };
+    cloud.services.store.commit(vec![write]).await.unwrap();
+}
+
 #[tokio::test]
 async fn only_the_end_of_a_runner_of_ours_is_looked_into() {
     let cloud = cloud().await;
@@ -223,6 +236,7 @@ async fn only_the_end_of_a_runner_of_ours_is_looked_into() {
         ("task-events/spot-interruption", true),
         ("task-events/failed-to-start", true),
     ] {
+        launch_sample_shard(&cloud).await;
         call(&function, name).await.unwrap();
         let wake = Wake { topic: Topic::Aggregate, run: SAMPLE_RUN.parse().unwrap() };
         let wakes: Vec<Body> = received(&cloud, Topic::Aggregate)
@@ -232,6 +246,9 @@ async fn only_the_end_of_a_runner_of_ours_is_looked_into() {
             .collect();
         let expected = looked_into.then_some(Body::Wake { wake, not_before_ms: None });
         assert_eq!(wakes, Vec::from_iter(expected), "{name}");
+        // Told once more it is no news.
+        call(&function, name).await.unwrap();
+        assert_eq!(received(&cloud, Topic::Aggregate).await.len(), 0, "{name}");
     }
     let broken = function.call(json!({"source": "aws.ecs"}), calm()).await;
     assert!(matches!(broken, Err(Failed::Event(_))), "{broken:?}");
