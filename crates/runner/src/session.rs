@@ -1,8 +1,7 @@
 //! One session of a runner, from the bootstrap token to `finish`.
 //!
 //! The order is fixed: session, source, set-up, discovery, manifest (of a later shard within its lanes, if it is asked
-//! for), lanes, last results, `finish`, and only
-//! then does the heartbeat end. Whatever goes wrong on the way ends in one [`RunnerExit`]; a job that cannot be
+//! for), lanes, last results, `finish`, and only then does the heartbeat end. Whatever goes wrong on the way ends in one [`RunnerExit`]; a job that cannot be
 //! run is reported to the coordinator as such, with its cause. No state outlives the call.
 
 pub mod announce;

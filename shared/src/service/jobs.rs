@@ -1,7 +1,7 @@
 //! Jobs, shards and leases of a run, as people look at them.
 
 use super::audit::Listed;
-use super::repository::{job_key, load, load_part, load_queue, partition};
+use super::repository::{job_key, load, load_part, load_queue, partition, shards_prefix};
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::id::{JobNo, RunId};
 use crate::domain::queue::Queue;
@@ -63,7 +63,7 @@ impl Services {
         after: Option<&str>,
         limit: usize,
     ) -> ServiceResult<Listed<Shard>> {
-        let prefix = format!("shard#{:05}#", job.0);
+        let prefix = shards_prefix(job);
         let place = (&*partition(run), &*prefix);
         Ok(load_part(self.store.as_ref(), place, after, limit, self.clock.now()).await?)
     }

@@ -203,18 +203,23 @@ impl Hand<'_> {
     }
 
     pub(crate) fn ask(&mut self, finished: Option<ResultsRequest>) -> Result<LeaseReply, ServiceError> {
+        self.asking(finished, None)
+    }
+
+    fn asking(
+        &mut self,
+        finished: Option<ResultsRequest>,
+        manifest: Option<String>,
+    ) -> Result<LeaseReply, ServiceError> {
         self.asked += 1;
-        let request =
-            LeaseRequest { request_id: format!("request-{}", self.asked), slot: 1, finished, manifest: None };
+        let request_id = format!("request-{}", self.asked);
+        let request = LeaseRequest { request_id, slot: 1, finished, manifest };
         now(self.desk.services.lease(&self.caller, &request))
     }
 
     /// Asks for work with the name of a manifest that was not put.
     pub(crate) fn ask_naming(&mut self, digest: &str) -> LeaseReply {
-        self.asked += 1;
-        let request_id = format!("request-{}", self.asked);
-        let request = LeaseRequest { request_id, slot: 1, finished: None, manifest: Some(digest.to_owned()) };
-        now(self.desk.services.lease(&self.caller, &request)).unwrap()
+        self.asking(None, Some(digest.to_owned())).unwrap()
     }
 
     /// The next batch.
