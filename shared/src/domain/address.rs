@@ -51,6 +51,9 @@ impl Transport {
 pub struct Remote {
     text: String,
     transport: Transport,
+    host: String,
+    port: Option<u16>,
+    path: String,
 }
 
 impl Remote {
@@ -73,7 +76,7 @@ impl Remote {
             return Err(refuse("git's remote helpers run programs; use an https or ssh address"));
         }
         let (transport, authority, path) = split(text).map_err(refuse)?;
-        check_authority(transport, authority).map_err(refuse)?;
+        let (host, port) = check_authority(transport, authority).map_err(refuse)?;
         if path.trim_matches('/').is_empty() {
             return Err(refuse("it names no repository, only a host"));
         }
@@ -83,7 +86,8 @@ impl Remote {
         {
             return Err(refuse("its path contains characters that a shell could interpret"));
         }
-        Ok(Self { text: text.to_owned(), transport })
+        let (text, host, path) = (text.to_owned(), host.to_ascii_lowercase(), path.to_owned());
+        Ok(Self { text, transport, host, port, path })
     }
 
     /// The address as it was given.
@@ -96,6 +100,24 @@ impl Remote {
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// The name of its host, in small letters.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, if it names one.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// What comes after the host, without the slash or colon between them.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// Whether a text is meant as a remote address rather than as a path: it has a scheme, a remote helper, or
@@ -137,7 +159,8 @@ fn split(text: &str) -> Result<(Transport, &str, &str), &'static str> {
     }
 }
 
-fn check_authority(transport: Transport, authority: &str) -> Result<(), &'static str> {
+/// Host and port of an authority without a password.
+fn check_authority(transport: Transport, authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     let (user, host_and_port) = match (authority.rsplit_once('@'), transport) {
         (None, _) => (None, authority),
         (Some(_), Transport::Https) => return Err("it carries credentials; they would end up in logs"),
@@ -150,10 +173,14 @@ fn check_authority(transport: Transport, authority: &str) -> Result<(), &'static
         Some((host, port)) => (host, Some(port)),
         None => (host_and_port, None),
     };
-    if port.is_some_and(|port| port.parse::<u16>().is_err() || port.starts_with('+')) {
+    let port = port.map(|port| port.parse::<u16>().ok().filter(|_| !port.starts_with('+')));
+    if port == Some(None) {
         return Err("its port is not a number from 0 to 65535");
     }
-    if !is_name(host) || host.len() > 253 { Err("its host is not a plain host name") } else { Ok(()) }
+    if !is_name(host) || host.len() > 253 {
+        return Err("its host is not a plain host name");
+    }
+    Ok((host, port.flatten()))
 }
 
 fn is_name(text: &str) -> bool {

@@ -19,6 +19,20 @@ fn plain_https_and_ssh_addresses_are_taken() {
     }
 }
 
+#[test]
+fn an_address_is_told_apart() {
+    for (text, host, port, path) in [
+        ("https://Example.org:8443/a/b.git", "example.org", Some(8443), "a/b.git"),
+        ("https://example.org/~user/a%20b?x=1", "example.org", None, "~user/a%20b?x=1"),
+        ("ssh://git@example.org:22/a/b", "example.org", Some(22), "a/b"),
+        ("git@Example.org:a/b.git", "example.org", None, "a/b.git"),
+        ("git@example.org:/a", "example.org", None, "/a"),
+    ] {
+        let remote = Remote::parse(text).unwrap();
+        assert_eq!((remote.host(), remote.port(), remote.path()), (host, port, path), "{text}");
+    }
+}
+
 const REFUSED: [&str; 67] = [
     "",
     " ",
