@@ -137,13 +137,16 @@ macro_rules! blobs_contract {
     };
 }
 
-/// The contract of `Forge` for one adapter; the expression yields a [`forge::Known`].
+/// The contract of `Forge` for one adapter; `$run` drives its futures, the expression yields a [`forge::Known`].
 #[macro_export]
 macro_rules! forge_contract {
     ($module:ident, $make:expr) => {
+        $crate::forge_contract!($module, $crate::contract::block_on, $make);
+    };
+    ($module:ident, $run:expr, $make:expr) => {
         $crate::contract_tests!(
             $module,
-            $crate::contract::block_on,
+            $run,
             forge,
             $make,
             [

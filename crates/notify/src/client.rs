@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Limit for connecting, and for the whole call.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Largest answer that is read.
+/// Largest answer that is read, unless a caller expects a larger one.
 pub const ANSWER_LIMIT_BYTES: usize = 1024 * 1024;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -31,8 +31,11 @@ pub enum CallError {
     #[error("the receiver could not be reached")]
     Unreachable(#[source] reqwest::Error),
     /// The answer is too long.
-    #[error("the answer has more than 1 MB")]
-    TooLong,
+    #[error("the answer has more than {limit_bytes} bytes")]
+    TooLong {
+        /// So many would have been read.
+        limit_bytes: usize,
+    },
     /// The answer is no JSON of the wanted shape.
     #[error("the answer is not the JSON that was expected")]
     NotJson(#[source] serde_json::Error),
@@ -111,6 +114,14 @@ impl Outbound {
     /// # Errors
     /// Why there is no answer.
     pub async fn call(&self, call: Call<'_>) -> Result<Reply, CallError> {
+        self.call_up_to(call, ANSWER_LIMIT_BYTES).await
+    }
+
+    /// Makes a call, once, whose answer may have so many bytes.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn call_up_to(&self, call: Call<'_>, limit_bytes: usize) -> Result<Reply, CallError> {
         let url = self.guard.check(call.url)?;
         let request = match call.body {
             Some(body) => {
@@ -127,7 +138,7 @@ impl Outbound {
         let response = request.send().await.map_err(|error| why(error.without_url()))?;
         let status = response.status();
         let retry_after_ms = retry_after(response.headers());
-        let body = read(response).await?;
+        let body = read(response, limit_bytes).await?;
         Ok(Reply { status: status.as_u16(), retry_after_ms, body })
     }
 
@@ -172,11 +183,11 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
     Some(seconds.saturating_mul(1000))
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, CallError> {
+async fn read(mut response: Response, limit_bytes: usize) -> Result<Vec<u8>, CallError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| why(error.without_url()))? {
-        if body.len().saturating_add(chunk.len()) > ANSWER_LIMIT_BYTES {
-            return Err(CallError::TooLong);
+        if body.len().saturating_add(chunk.len()) > limit_bytes {
+            return Err(CallError::TooLong { limit_bytes });
         }
         body.extend_from_slice(&chunk);
     }

@@ -101,7 +101,7 @@ pub(crate) fn failed(error: &CallError) -> Answer {
         CallError::Blocked(_) | CallError::Header(_) | CallError::Status(_) => Answer::Refused { reason },
         CallError::TimedOut
         | CallError::Unreachable(_)
-        | CallError::TooLong
+        | CallError::TooLong { .. }
         | CallError::NotJson(_)
         | CallError::Setup(_) => Answer::Later { reason, after_ms: None },
     }

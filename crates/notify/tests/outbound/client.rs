@@ -98,7 +98,10 @@ async fn an_answer_longer_than_a_megabyte_is_dropped() {
     let outbound = Outbound::new(loopback()).unwrap();
     assert_eq!(outbound.call(get(&receiver.url("/fits"))).await.unwrap().body.len(), ANSWER_LIMIT_BYTES);
     let long = outbound.call(get(&receiver.url("/long"))).await.unwrap_err();
-    assert!(matches!(long, CallError::TooLong), "{long:?}");
+    assert!(matches!(long, CallError::TooLong { limit_bytes: ANSWER_LIMIT_BYTES }), "{long:?}");
+    let url = receiver.url("/long");
+    let read = outbound.call_up_to(get(&url), ANSWER_LIMIT_BYTES + 1).await.unwrap();
+    assert_eq!(read.body.len(), ANSWER_LIMIT_BYTES + 1, "whoever expects more says so");
 }
 
 #[tokio::test(start_paused = true)]
