@@ -9,6 +9,7 @@ pub mod ecs;
 pub mod emulator;
 pub mod fault;
 pub mod gate;
+pub mod github;
 pub mod http;
 pub mod invariants;
 pub mod memory;

@@ -1,8 +1,9 @@
 //! What leaves the server, against real sockets on loopback: the guard, the client, mails, and the outbox over them.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod client;
+mod forge;
 mod guard;
 mod outbox;
 mod receiver;
