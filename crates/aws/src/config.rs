@@ -100,6 +100,27 @@ pub struct Fleet {
     pub link_url: String,
 }
 
+/// Where repositories are looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Github {
+    /// Host of their addresses, in small letters.
+    pub host: String,
+    /// Base of the REST API of this host.
+    pub api_url: String,
+    /// Secret with a token for it, by name or ARN; none = what everybody sees, and little of it in an hour.
+    pub token_secret: Option<String>,
+}
+
+impl Default for Github {
+    fn default() -> Self {
+        Self {
+            host: "github.com".to_owned(),
+            api_url: "https://api.github.com".to_owned(),
+            token_secret: None,
+        }
+    }
+}
+
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -119,6 +140,8 @@ pub struct Config {
     pub token_key_secret: String,
     /// Sender of mails, verified with SES; none = no mail is sent.
     pub mail_from: Option<String>,
+    /// Repositories.
+    pub github: Github,
 }
 
 impl Config {
@@ -151,6 +174,7 @@ impl Config {
             event_bus: reading.need("FLEETEST_EVENT_BUS", |text| check.named("event bus", text)),
             token_key_secret: reading.need("FLEETEST_TOKEN_KEY_SECRET", |text| check.named("secret", text)),
             mail_from: reading.may("FLEETEST_MAIL_FROM", check::sender),
+            github: github(&mut reading, &check),
             account,
         };
         reading.finish(config)
@@ -178,6 +202,23 @@ fn fleet(reading: &mut Reading<'_>, check: &Check) -> Fleet {
         public_address: reading.flag("FLEETEST_PUBLIC_ADDRESS", false),
         spot: reading.flag("FLEETEST_SPOT", true),
         link_url: reading.need("FLEETEST_LINK_URL", check::address),
+    }
+}
+
+fn github(reading: &mut Reading<'_>, check: &Check) -> Github {
+    const API: &str = "FLEETEST_GITHUB_API";
+    let usual = Github::default();
+    let token_secret = reading.may("FLEETEST_GITHUB_TOKEN_SECRET", |text| check.named("secret", text));
+    match reading.may("FLEETEST_GITHUB_HOST", check::host).map(|host| host.to_ascii_lowercase()) {
+        Some(host) if host != usual.host => {
+            // At the API of another host, other repositories have the same names.
+            let api_url = reading.need(API, |text| check.api_besides(&usual.api_url, text));
+            Github { host, api_url, token_secret }
+        }
+        Some(_) | None => {
+            let api_url = reading.may(API, |text| check.api(text)).unwrap_or(usual.api_url);
+            Github { host: usual.host, api_url, token_secret }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A cloud of one test.
 
 use crate::stage;
-use aws::config::{Config, Fleet};
+use aws::config::{Config, Fleet, Github};
 use aws::sqs::{DEAD_SUFFIX, REASON_ATTRIBUTE, Received};
 use functions::cloud::{Cloud, Tokens};
 use lambda_runtime::Context;
@@ -89,6 +89,7 @@ async fn bare() -> Cloud {
         event_bus: bus,
         token_key_secret: secret,
         mail_from: None,
+        github: Github::default(),
     };
     Cloud::open(config, Tokens::Used).await.unwrap()
 }

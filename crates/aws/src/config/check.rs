@@ -35,6 +35,13 @@ pub(super) fn address(text: &str) -> Checked {
     unless(!right, text, "an address is wanted that begins with `https://`")
 }
 
+/// The name of a host, without a port.
+pub(super) fn host(text: &str) -> Checked {
+    let letters = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+    let right = letters && !text.starts_with(['.', '-']) && text.len() <= 253;
+    unless(!right, text, "the name of a host is wanted, as in `github.com`")
+}
+
 /// 3 to 255 letters, digits, `_`, `.` and `-`.
 pub(super) fn table(text: &str) -> Checked {
     let letters = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
@@ -122,6 +129,24 @@ impl Check {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// The base of an API: encrypted unless emulated, and nothing but host and path.
+    pub(super) fn api(&self, text: &str) -> Checked {
+        let plain = text.strip_prefix("http://").filter(|_| self.emulated);
+        let odd = |c: char| matches!(c, '@' | '?' | '#' | '\\') || c.is_whitespace();
+        let right = text
+            .strip_prefix("https://")
+            .or(plain)
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']) && !rest.contains(odd));
+        unless(!right, text, "an address is wanted that begins with `https://`, without user and query")
+    }
+
+    /// The same, and it is not this one.
+    pub(super) fn api_besides(&self, other: &str, text: &str) -> Checked {
+        self.api(text)?;
+        let is_same = text.trim_end_matches('/').eq_ignore_ascii_case(other);
+        unless(is_same, text, "that is the API of `github.com`, and another host is configured")
     }
 
     /// A name, or an ARN in this region.

@@ -85,6 +85,14 @@ fn each_wrong_value_is_told_with_its_variable() {
         ("FLEETEST_EVENT_BUS", "a bus"),
         ("FLEETEST_TOKEN_KEY_SECRET", "arn:aws:secretsmanager:us-east-1:123456789012:secret:key"),
         ("FLEETEST_MAIL_FROM", "nobody"),
+        ("FLEETEST_GITHUB_HOST", "https://github.com"),
+        ("FLEETEST_GITHUB_HOST", "github.com:443"),
+        ("FLEETEST_GITHUB_API", "http://api.github.com"),
+        ("FLEETEST_GITHUB_API", "https://user@api.github.com"),
+        ("FLEETEST_GITHUB_API", "https://api.github.com?x"),
+        ("FLEETEST_GITHUB_API", "https:///v3"),
+        ("FLEETEST_GITHUB_API", "api.github.com"),
+        ("FLEETEST_GITHUB_TOKEN_SECRET", "arn:aws:secretsmanager:us-east-1:123456789012:secret:token"),
     ] {
         let mut variables = right();
         variables.insert(name, text);
@@ -104,6 +112,29 @@ fn lists_are_as_long_as_a_task_takes() {
         };
         assert_eq!(Config::from_lookup(lookup).is_ok(), fits, "{n}");
     }
+}
+
+#[test]
+fn repositories_are_looked_up_at_github_unless_another_host_has_an_api_of_its_own() {
+    let mut variables = right();
+    assert_eq!(read(&variables).unwrap().github, Github::default());
+    variables.insert("FLEETEST_GITHUB_HOST", "Git.Example.org");
+    assert_eq!(wrong(&variables), ["FLEETEST_GITHUB_API"]);
+    variables.insert("FLEETEST_GITHUB_API", "https://api.github.com/");
+    assert_eq!(wrong(&variables), ["FLEETEST_GITHUB_API"]);
+    variables.insert("FLEETEST_GITHUB_API", "https://git.example.org/api/v3");
+    variables.insert("FLEETEST_GITHUB_TOKEN_SECRET", "fleetest-github-token");
+    let github = Github {
+        host: "git.example.org".to_owned(),
+        api_url: "https://git.example.org/api/v3".to_owned(),
+        token_secret: Some("fleetest-github-token".to_owned()),
+    };
+    assert_eq!(read(&variables).unwrap().github, github);
+    // An emulator has no certificates.
+    variables.insert("FLEETEST_GITHUB_API", "http://127.0.0.1:4000");
+    assert_eq!(wrong(&variables), ["FLEETEST_GITHUB_API"]);
+    variables.insert("AWS_ENDPOINT_URL", "http://127.0.0.1:4566");
+    assert_eq!(read(&variables).unwrap().github.api_url, "http://127.0.0.1:4000");
 }
 
 const SUBNETS: usize = crate::limits::SUBNETS_LIMIT;
