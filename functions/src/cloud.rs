@@ -1,5 +1,6 @@
 //! The adapters of AWS under the services, wired once per process.
 
+use crate::repositories::Addresses;
 use aws::config::{Config, ConfigError};
 use aws::connection::Connection;
 use aws::dynamo::DynamoStore;
@@ -10,7 +11,6 @@ use aws::secrets;
 use aws::sqs::SqsQueue;
 use aws::system::{FunctionClock, FunctionIds};
 use shared::domain::shard::Clocks;
-use shared::ports::forge::NoForge;
 use shared::ports::{Blobs, Clock, IdSource as _, PortError, PortResult};
 use shared::service::kept::KeptBlobs;
 use shared::service::token::TokenKey;
@@ -98,8 +98,8 @@ impl Cloud {
             blobs: Arc::new(KeptBlobs::new(blobs, KEPT_BYTES)),
             queue: Arc::new(queue.clone()),
             launcher: Arc::new(EcsLauncher::new(connection.ecs(), config.fleet.clone())),
-            // No git where functions run: runs bring their source, or its commit and its suites.
-            forge: Arc::new(NoForge),
+            // Functions that plan look repositories up; to the others it is enough to know which ones can be.
+            forge: Arc::new(Addresses::of(&config.github)),
             clock,
             ids: Arc::new(FunctionIds),
             observer: Arc::new(bus.clone()),

@@ -93,6 +93,23 @@ async fn a_long_report_is_fetched_from_where_it_lies() {
     assert_eq!(tokio::task::spawn_blocking(fetch).await.unwrap(), report);
 }
 
+#[tokio::test]
+async fn a_repository_that_nobody_here_can_look_up_is_refused_when_it_is_named() {
+    let cloud = cloud().await;
+    let caller = Caller::of(&cloud).await;
+    for (id, url, status) in [
+        ("one", "git@github.com:acme/one.git", 201),
+        ("two", "https://gitlab.com/acme/two", 422),
+        ("three", "https://github.com/acme", 422),
+    ] {
+        let made =
+            caller.send("POST", "/v1/projects", Some(json!({"id": id, "repository": url})), None).await;
+        assert_eq!(made["statusCode"], status, "{made}");
+        let told = made["body"].as_str().unwrap().contains("at github.com only");
+        assert_eq!(told, status == 422, "{made}");
+    }
+}
+
 /// Handles every wake, for ever.
 async fn drive(cloud: &Cloud) {
     loop {

@@ -14,6 +14,7 @@ mod cost;
 mod door;
 #[path = "../../../crates/aws/tests/cloud/hosting.rs"]
 mod hosting;
+mod repositories;
 mod samples;
 #[path = "../../../crates/aws/tests/cloud/stage.rs"]
 mod stage;

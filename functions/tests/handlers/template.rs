@@ -3,7 +3,7 @@
 //! Short forms of `CloudFormation` are written out (`!Ref X` is `{"Ref": "X"}`), and the rest is JSON.
 
 use crate::cloud::root;
-use aws::config::Config;
+use aws::config::{Config, Github};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -162,23 +162,48 @@ fn a_role_is_handed_on_to_tasks_only() {
     }
 }
 
-#[test]
-fn the_key_of_tokens_is_read_by_those_that_use_it() {
-    let template = template();
-    let may_read = |role: &str| {
-        let mut of_role = statements(&template).into_iter().filter(|(name, _)| *name == role);
-        of_role.any(|(_, statement)| statement["Action"] == "secretsmanager:GetSecretValue")
+/// Whether a role may read the secret that a name in the template stands for.
+fn may_read(template: &Value, role: &str, secret: &str) -> bool {
+    let reads = |statement: &Value| {
+        statement["Action"] == "secretsmanager:GetSecretValue"
+            && statement["Resource"] == json!({"Ref": secret})
     };
-    let mut readers = 0;
+    statements(template).iter().any(|(name, statement)| *name == role && reads(statement))
+}
+
+#[test]
+fn a_secret_is_read_by_those_that_use_it() {
+    let template = template();
+    let (mut of_tokens, mut of_repositories) = (0, 0);
     for (binary, name, function) in functions(&template) {
         let role = function["Properties"]["Role"]["Fn::GetAtt"].as_str().unwrap().trim_end_matches(".Arn");
         assert_eq!(role, name.replace("Function", "Role"), "each function has a role of its own");
         let main = fs::read_to_string(root().join("functions").join(&binary).join("main.rs")).unwrap();
-        assert_eq!(main.contains("Tokens::Used"), may_read(role), "{binary}");
+        let makes_tokens = may_read(&template, role, "TokenKey");
+        assert_eq!(main.contains("Tokens::Used"), makes_tokens, "{binary}");
         assert_ne!(main.contains("Tokens::Used"), main.contains("Tokens::Unused"), "{binary}");
-        readers += usize::from(may_read(role));
+        let looks_up = may_read(&template, role, "GithubTokenSecret");
+        assert_eq!(main.contains("with_repositories(cloud)"), looks_up, "{binary}");
+        of_tokens += usize::from(makes_tokens);
+        of_repositories += usize::from(looks_up);
     }
-    assert_eq!(readers, 4);
+    assert_eq!((of_tokens, of_repositories), (4, 2));
+    let all = statements(&template);
+    let reading = all.iter().filter(|(_, one)| one["Action"] == "secretsmanager:GetSecretValue");
+    assert_eq!(reading.count(), of_tokens + of_repositories, "nobody reads another secret");
+}
+
+#[test]
+fn where_repositories_are_looked_up_is_given_to_all_as_it_is_read() {
+    let template = template();
+    let given = &template["Globals"]["Function"]["Environment"]["Variables"];
+    let parameter =
+        |name: &str| given[name]["Ref"].as_str().map(|name| &template["Parameters"][name]["Default"]);
+    let default = |name: &str| parameter(name).and_then(Value::as_str);
+    let usual = Github::default();
+    assert_eq!(default("FLEETEST_GITHUB_HOST"), Some(usual.host.as_str()));
+    assert_eq!(default("FLEETEST_GITHUB_API"), Some(usual.api_url.as_str()));
+    assert_eq!(default("FLEETEST_GITHUB_TOKEN_SECRET"), Some(""));
 }
 
 /// Whether an alarm looks at this metric of this queue.
