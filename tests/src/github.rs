@@ -264,3 +264,47 @@ fn decoded(part: &str) -> String {
     bytes.extend_from_slice(rest.as_bytes());
     String::from_utf8_lossy(&bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::forward;
+
+    const AGENT: (&str, &str) = ("user-agent", "x");
+    const PLAIN: (&str, &str) = ("accept", "*/*");
+
+    fn ask(github: &FakeGithub, method: &str, target: &str, headers: &[(&str, &str)]) -> u16 {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (method, target) = (method.to_owned(), target.to_owned());
+        let request = Request { method, target, headers, body: Vec::new() };
+        forward(&github.url(), &request).unwrap().status
+    }
+
+    #[test]
+    fn what_github_refuses_is_refused_here() {
+        let github = FakeGithub::new();
+        github.take_token("t");
+        github.create("o/empty");
+        let commit = github.commit("o/r", &[("a/b", "x")], &["refs/heads/a#b"]);
+        let tree = format!("/repos/o/r/git/trees/{commit}?recursive=1");
+        let tree = tree.as_str();
+        for (method, target, headers, status) in [
+            ("GET", tree, vec![AGENT, PLAIN], 200),
+            ("GET", tree, vec![AGENT, PLAIN, ("authorization", "Bearer t")], 200),
+            ("GET", tree, vec![AGENT, PLAIN, ("x-github-api-version", "2022-11-28")], 200),
+            ("GET", "/repos/o/r/git/ref/heads/a%23b", vec![AGENT, PLAIN], 200),
+            ("GET", tree, vec![PLAIN], 403),
+            ("GET", tree, vec![AGENT, PLAIN, ("authorization", "Bearer other")], 401),
+            ("GET", tree, vec![AGENT, PLAIN, ("x-github-api-version", "2020-01-01")], 400),
+            ("GET", tree, vec![AGENT, ("accept", RAW)], 415),
+            ("POST", tree, vec![AGENT, PLAIN], 405),
+            ("GET", "/repos/o/none", vec![AGENT, PLAIN], 404),
+            ("GET", "/repos/o/r/git/ref/heads/a", vec![AGENT, PLAIN], 404),
+            ("GET", "/repos/o/empty/git/ref/heads/main", vec![AGENT, PLAIN], 409),
+            ("GET", "/user", vec![AGENT, PLAIN], 404),
+        ] {
+            assert_eq!(ask(&github, method, target, &headers), status, "{method} {target} {headers:?}");
+        }
+        assert_eq!(github.take_requests().len(), 13);
+    }
+}
