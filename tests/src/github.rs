@@ -203,7 +203,7 @@ impl State {
     /// What is there at the request's target.
     fn look(&self, request: &Request, is_known: bool) -> Result<Response, Response> {
         let none = || refused(404, "Not Found");
-        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let (path, query) = request.target.split_once('?').unwrap_or((request.target.as_str(), ""));
         let parts: Vec<String> = path.split('/').skip(1).map(decoded).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let Some((["repos", owner, name], rest)) = parts.split_first_chunk::<3>() else {
