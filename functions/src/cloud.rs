@@ -14,7 +14,7 @@ use shared::domain::shard::Clocks;
 use shared::ports::{Blobs, Clock, IdSource as _, PortError, PortResult};
 use shared::service::kept::KeptBlobs;
 use shared::service::token::TokenKey;
-use shared::service::{Services, Settings};
+use shared::service::{Services, Settings, Stride};
 use std::sync::Arc;
 
 /// Most shards that `auto` chooses: more do not start at once in an account with the usual quotas.
@@ -119,5 +119,6 @@ fn settings(token_key: TokenKey) -> Settings {
         closing_bytes: CLOSING_BYTES,
         keep_history: true,
         slots: None,
+        stride: Stride::default(),
     }
 }

@@ -49,6 +49,7 @@ mod supersede;
 pub mod sweep;
 pub mod token;
 pub mod trends;
+mod turn;
 pub mod upload;
 pub mod webhook;
 
@@ -58,10 +59,39 @@ use crate::domain::queue::Rejected;
 use crate::domain::shard::{Clocks, ShardRejected};
 use crate::ports::forge::Forge;
 use crate::ports::{
-    Blobs, Clock, IdSource, Launcher, Notice, Observer, PortError, Queue, Store, Topic, Wake,
+    Blobs, COMMIT_LIMIT, Clock, IdSource, Launcher, Notice, Observer, PortError, Queue, Store, Topic, Wake,
 };
 use std::sync::Arc;
 use token::TokenKey;
+
+/// How far one step goes with a job of many shards. Where they are few, none of it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stride {
+    /// Shards made by one commit, beside the job: one less than a commit takes, at most.
+    pub shards_per_commit: usize,
+    /// After so many such commits the next pass goes on, a moment later: a store that spreads what it holds over machines
+    /// has a run on one, and that takes so much in a second.
+    pub commits_per_pass: usize,
+    /// Shards that are launched together: saved before and after, and given up together where there is no room.
+    pub launches: usize,
+    /// Where there are more shards than these, all are looked through before the end of one wakes anybody.
+    pub few_shards: u32,
+    /// Shards that are read at once while looking through all.
+    pub page: usize,
+}
+
+impl Default for Stride {
+    /// What stores and launchers of clouds take.
+    fn default() -> Self {
+        Self {
+            shards_per_commit: COMMIT_LIMIT - 1,
+            commits_per_pass: 4,
+            launches: 25,
+            few_shards: 16,
+            page: 64,
+        }
+    }
+}
 
 /// What the wiring decides once.
 #[derive(Debug, Clone)]
@@ -83,6 +113,8 @@ pub struct Settings {
     pub keep_history: bool,
     /// Slots of all runners together, given out by `dispatch`; `None` = the launcher alone says when there is room.
     pub slots: Option<u32>,
+    /// How far one step goes.
+    pub stride: Stride,
 }
 
 impl Settings {

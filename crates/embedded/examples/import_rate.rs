@@ -23,7 +23,7 @@ use shared::ports::Unobserved;
 use shared::ports::forge::NoForge;
 use shared::service::import::{Import, ImportOrder};
 use shared::service::token::TokenKey;
-use shared::service::{Services, Settings};
+use shared::service::{Services, Settings, Stride};
 use std::path::Path;
 use std::sync::Arc;
 use testkit::contract::block_on;
@@ -143,6 +143,7 @@ fn services(folder: &Path) -> Arc<Services> {
             max_shards: 1,
             batch_overhead_ms: 1,
             slots: None,
+            stride: Stride::default(),
             version: "0".to_owned(),
             closing_bytes: 0,
             keep_history: true,

@@ -11,6 +11,7 @@ use super::spec::JobSpec;
 use super::time::Timestamp;
 use super::verdict::{Cause, CauseCode, Judgement, Verdict};
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 
 /// Life-cycle place of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,9 @@ pub struct Run {
     pub queued_at: Timestamp,
     /// When it must be over.
     pub deadline: Timestamp,
+    /// When it was its turn, if its project limits how many runs are at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_at: Option<Timestamp>,
     /// When it was over.
     pub finished_at: Option<Timestamp>,
     /// Jobs; 0 until planned.
@@ -64,6 +68,20 @@ impl Run {
             Trigger::Rerun { .. } | Trigger::Import => false,
         };
         anew && self.origin.branch.is_some() && !self.partial && !self.origin.parked
+    }
+
+    /// Whether it is its turn among the other runs of its project: fewer are at work, or before it, than may be. Who asks
+    /// in which order makes no difference, so that of two that ask at once not both are first.
+    #[must_use]
+    pub fn has_turn<'r>(&self, others: impl Iterator<Item = &'r Self>) -> bool {
+        let Some(limit) = self.origin.concurrency else { return true };
+        let place = |run: &Self| (Reverse(run.origin.priority), run.queued_at, run.id);
+        // Those that are not planned yet, or will never be, hold nobody up.
+        let planned = |other: &&Self| other.status == RunStatus::Running && other.id != self.id;
+        let waits = |other: &Self| other.begun_at.is_none();
+        let first = |other: &&Self| !waits(other) || (other.cancel.is_none() && place(other) < place(self));
+        let ahead = others.filter(planned).filter(first).count();
+        self.begun_at.is_some() || ahead < usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
     /// Whether it takes the place of `older`. A branch of a pull request is another one than the branch of the same

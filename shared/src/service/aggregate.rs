@@ -258,7 +258,7 @@ impl Services {
             Err(error) => return Err(error.into()),
         }
         self.notice(id, Notice::Finished);
-        Ok(())
+        self.pass_turn(&next).await
     }
 
     /// Looks after what is left running of a finished run, and takes it out of the index when that is nothing.

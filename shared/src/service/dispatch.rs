@@ -4,15 +4,14 @@
 //! once decide the same; a shard that both launch is launched once.
 
 use super::project::project_key;
-use super::repository::{Commit, OPEN_RUNS, Stored, load, load_all, load_run, partition};
-use super::submit::{QUEUE_PATIENCE_MS, open_entry};
+use super::repository::{OPEN_RUNS, Stored, load, load_all, load_run, partition};
 use super::{ServiceResult, Services};
 use crate::domain::admit::{Grant, OpenRun, Want, admit};
 use crate::domain::id::{ProjectId, RunId};
 use crate::domain::project::{Project, ProjectSettings};
 use crate::domain::run::{Job, JobStatus, Run, RunStatus};
 use crate::domain::shard::{Shard, ShardStatus};
-use crate::ports::{Condition, PortResult};
+use crate::ports::PortResult;
 use std::collections::BTreeMap;
 
 /// Open runs looked at.
@@ -128,33 +127,17 @@ impl Services {
     }
 
     async fn honour(&self, found: &mut Waiting, grant: Grant) -> ServiceResult<()> {
-        if found.shards.iter().all(|shard| shard.value.started_at.is_none()) && !self.begin(found).await? {
-            return Ok(());
+        if found.shards.iter().all(|shard| shard.value.started_at.is_none()) {
+            match self.begin(found.run.clone()).await? {
+                Some(begun) => found.run = begun,
+                None => return Ok(()),
+            }
         }
         let wanted =
             |shard: &&Stored<Shard>| shard.value.id.job == grant.job && shard.value.id.shard == grant.shard;
         let Some(shard) = found.shards.iter().find(wanted).cloned() else { return Ok(()) };
         let Some(job) = found.job_of(&shard.value) else { return Ok(()) };
         self.launch_shards(job, &[shard]).await
-    }
-
-    /// Waiting is over: the run's own time begins. Whether it does; else someone has changed the run, and the next
-    /// pass decides again.
-    async fn begin(&self, found: &mut Waiting) -> ServiceResult<bool> {
-        let now = self.clock.now();
-        let run = &found.run.value;
-        let own_ms = run.deadline.since_ms(run.queued_at).saturating_sub(QUEUE_PATIENCE_MS);
-        if own_ms == 0 {
-            return Ok(true);
-        }
-        let next = Run { deadline: run.deadline.min(now.plus_ms(own_ms)), ..run.clone() };
-        let mut commit = Commit::new();
-        commit.put_run(Condition::Version(found.run.version), &next, Some(open_entry(&next)))?;
-        let begun = commit.attempt(self.store.as_ref()).await?;
-        if begun {
-            found.run = Stored { value: next, version: found.run.version + 1 };
-        }
-        Ok(begun)
     }
 }
 

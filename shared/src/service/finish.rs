@@ -23,10 +23,6 @@ use crate::wire::link::{FinishRequest, RunnerEnd};
 const FIRST_WATCHED: u32 = 4;
 /// …and those with the next ones.
 const NEXT_WATCHED: u32 = 4;
-/// Where there are more shards than these, all are looked through before a wake that may be one too many.
-const FEW: u32 = 16;
-/// So many are read at once.
-const PAGE: usize = 64;
 
 /// What an end is decided on.
 struct Scene {
@@ -120,7 +116,7 @@ impl Services {
             at_work = at_work.or(working.map(|other| (key, other.version)));
         }
         let all = job.as_ref().map_or(0, |job: &Stored<Job>| job.value.shards);
-        if at_work.is_none() && all > FEW {
+        if at_work.is_none() && all > self.settings.stride.few_shards {
             at_work = self.any_at_work(id, now).await?;
         }
         Ok(Scene { shard, job, queue, at_work, now })
@@ -129,11 +125,11 @@ impl Services {
     /// Another shard of the job with a runner at work, if there is one: the next one after the caller's, all around.
     async fn any_at_work(&self, id: ShardAttempt, now: Timestamp) -> ServiceResult<Option<(Key, u64)>> {
         let own = shard_key(id.run, id.job, id.shard);
-        let (partition, prefix) = (partition(id.run), shards_prefix(id.job));
+        let (partition, prefix, size) = (partition(id.run), shards_prefix(id.job), self.settings.stride.page);
         for (from, until) in [(Some(own.sort), u32::MAX), (None, id.shard)] {
             let mut after: Option<String> = from;
             loop {
-                let page = self.store.query(&partition, &prefix, after.as_deref(), PAGE, now).await?;
+                let page = self.store.query(&partition, &prefix, after.as_deref(), size, now).await?;
                 let mut passed = false;
                 for document in &page.documents {
                     let Stored { value, version } = parse::<Shard>(document)?;

@@ -12,9 +12,6 @@ use crate::domain::time::Timestamp;
 use crate::domain::verdict::{Cause, CauseCode};
 use crate::ports::{LaunchOrder, PortError, Topic};
 
-/// Shards that are launched between two commits. Where there is no room, those of them that come later are not tried.
-const SHARDS_AT_ONCE: usize = 25;
-
 /// A shard as it was read, and as it is to be.
 struct Change {
     before: Stored<Shard>,
@@ -60,6 +57,9 @@ impl Services {
         if run.value.status == RunStatus::Finished || run.value.cancel.is_some() {
             return Ok(());
         }
+        if self.in_turn(run).await?.is_none() {
+            return Ok(());
+        }
         for Stored { value: job, .. } in jobs {
             if job.status != JobStatus::Running || job.broken.is_some() {
                 continue;
@@ -80,12 +80,12 @@ impl Services {
             .collect();
         // Who has waited longest comes first, whatever its number.
         due.sort_by_key(|change| (change.before.value.not_before, change.before.value.id.shard));
-        for some in due.chunks(SHARDS_AT_ONCE) {
+        for some in due.chunks(self.settings.stride.launches) {
             let mut tried = Vec::with_capacity(some.len());
             let mut no_room: Option<String> = None;
             for intended in self.save_shards(some).await? {
                 let next = match &no_room {
-                    // To ask on for all the others would be in vain.
+                    // To ask on for the others of this stride would be in vain.
                     Some(why) => Some(intended.value.put_back(&self.settings.clocks, self.clock.now(), why)),
                     None => self.start(job, &intended).await?,
                 };

@@ -56,6 +56,7 @@ impl Services {
             trigger: asker.trigger,
             parked: asker.parked,
             priority: order.priority,
+            concurrency: project.settings.concurrency,
             pull_request: order.pull_request,
             ..Origin::of(&spec)
         };

@@ -17,12 +17,7 @@ use std::collections::BTreeSet;
 
 /// Jobs written by one commit, beside the run.
 const JOBS_PER_COMMIT: usize = COMMIT_LARGEST - 2;
-/// Shards written by one commit, beside the job.
-const SHARDS_PER_COMMIT: usize = COMMIT_LIMIT - 1;
-
-/// After so many commits full of shards the next pass goes on…
-const COMMITS_PER_PASS: usize = 400 / SHARDS_PER_COMMIT;
-/// …a moment later: a store that spreads what it holds over machines has a run on one, and that takes so much in a second.
+/// A pass that leaves shards to the next one leaves it this long.
 const NEXT_PASS_MS: u64 = 1_000;
 
 /// Jobs that are made with their shards, so that one commit has room for all however long they are.
@@ -161,7 +156,7 @@ impl Services {
     fn plan_spec(&self, next: &mut Run, spec: &RunSpec) -> Vec<Job> {
         next.origin.learn(spec);
         // A run that was parked was given its time again when it was approved.
-        next.deadline = next.deadline.max(self.run_deadline(next.queued_at, spec));
+        next.deadline = next.deadline.max(self.run_deadline(next.queued_at, spec, &next.origin));
         match jobs(spec) {
             Ok(jobs) if jobs.is_empty() => {
                 let cause = Cause::new(CauseCode::NoTests, "no suite of the run has any of the chosen cases");
@@ -188,7 +183,8 @@ impl Services {
         {
             let (next, wanted) = self.with_shards(job.clone()).await?;
             // Beside the jobs, the run and its row in the list of its project.
-            if jobs.len() + shards.len() + wanted.len() + 2 <= COMMIT_LIMIT {
+            let many = shards.len() + wanted.len();
+            if many <= self.settings.stride.shards_per_commit && jobs.len() + many + 2 <= COMMIT_LIMIT {
                 *job = next;
                 shards.extend(wanted);
             }
@@ -210,7 +206,7 @@ impl Services {
 
     /// Gives a job its shards.
     async fn open_job(&self, run: RunId, job: Stored<Job>) -> ServiceResult<Opened> {
-        let now = self.clock.now();
+        let (now, stride) = (self.clock.now(), &self.settings.stride);
         let (next, wanted) = self.with_shards(job.value).await?;
         // A job that was closed in between gets no shards any more.
         let key = job_key(run, next.no);
@@ -221,7 +217,7 @@ impl Services {
             PortResult::Ok(commit)
         };
         // The last part goes with the job: a job that runs always has its shards.
-        let (last, parts) = split_last(&wanted, SHARDS_PER_COMMIT);
+        let (last, parts) = split_last(&wanted, stride.shards_per_commit);
         // What earlier passes have made is passed over.
         let there: BTreeSet<u32> = match parts {
             [] => BTreeSet::new(),
@@ -233,8 +229,8 @@ impl Services {
         };
         let missing: Vec<Shard> =
             parts.iter().filter(|shard| !there.contains(&shard.id.shard)).cloned().collect();
-        for (number, part) in missing.chunks(SHARDS_PER_COMMIT).enumerate() {
-            if number == COMMITS_PER_PASS {
+        for (number, part) in missing.chunks(stride.shards_per_commit).enumerate() {
+            if number == stride.commits_per_pass {
                 self.wake(Topic::Plan, run, NEXT_PASS_MS).await;
                 return Ok(Opened::Later);
             }

@@ -79,8 +79,8 @@ impl Services {
     }
 
     /// When a run must be over; waiting for slots does not count.
-    pub(crate) fn run_deadline(&self, queued_at: Timestamp, spec: &RunSpec) -> Timestamp {
-        let patience_ms = if self.settings.slots.is_some() { QUEUE_PATIENCE_MS } else { 0 };
+    pub(crate) fn run_deadline(&self, queued_at: Timestamp, spec: &RunSpec, origin: &Origin) -> Timestamp {
+        let patience_ms = if self.may_wait(origin) { QUEUE_PATIENCE_MS } else { 0 };
         queued_at.plus_ms(spec.timeout_ms).plus_ms(patience_ms)
     }
 
@@ -103,15 +103,16 @@ impl Services {
         }
         let run = Run {
             id,
-            origin,
             status: RunStatus::Queued,
             queued_at: now,
-            deadline: self.run_deadline(now, spec),
+            deadline: self.run_deadline(now, spec, &origin),
+            origin,
             finished_at: None,
             jobs: 0,
             partial: spec.is_partial(),
             cancel: None,
             judgement: None,
+            begun_at: None,
             figures: None,
         };
         let mut commit = Commit::new();

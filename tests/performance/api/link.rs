@@ -16,7 +16,7 @@ use shared::domain::spec::{Framework, RunSpec, Shards, Source, SuiteSpec};
 use shared::ports::forge::NoForge;
 use shared::ports::{IdSource as _, LaunchOrder, Launcher, PortResult, RunnerState, Unobserved};
 use shared::service::token::TokenKey;
-use shared::service::{Services, Settings};
+use shared::service::{Services, Settings, Stride};
 use shared::wire::link::LINK_VERSION;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -94,6 +94,7 @@ fn services(folder: &Path, launcher: Arc<Tokens>) -> Result<Services> {
             closing_bytes: 0,
             keep_history: false,
             slots: None,
+            stride: Stride::default(),
         },
     })
 }

@@ -8,6 +8,7 @@ use crate::world::quota::{AWS, Quotas};
 use crate::world::truth::{self, SuiteTruth};
 use shared::domain::id::ProjectId;
 use shared::domain::spec::{Framework, RunSpec, Shards, Source, SuiteSpec};
+use shared::service::Stride;
 
 /// All launches that a shard may take, each lost as late as can be, with some jobs waiting for others.
 const PATIENCE_MS: u64 = 4 * 3_600_000;
@@ -51,7 +52,17 @@ pub struct Scenario {
     pub cancel_at_ms: Option<u64>,
     /// What the cloud allows; absent = anything, at once.
     pub quotas: Option<Quotas>,
+    /// How far one step goes.
+    pub stride: Stride,
 }
+
+/// Steps so short that a job of a few shards is worked on like one of hundreds.
+const SHORT: Stride =
+    Stride { shards_per_commit: 2, commits_per_pass: 1, launches: 2, few_shards: 1, page: 1 };
+/// How much longer jobs are there, in shards.
+const MORE_SHARDS: u32 = 3;
+/// Launches that find no room, of 1,000, where there is none for long.
+const SELDOM_ROOM: u64 = 500;
 
 impl Scenario {
     /// The scenario of a seed.
@@ -72,6 +83,13 @@ impl Scenario {
         }
         let launch =
             |rate: u64| rate * [0, 1, 4, 12].get(usize::try_from(mood).unwrap_or(0)).unwrap_or(&0) / 4;
+        // Decided by the seed itself, so that all other histories stay as they were drawn before.
+        let (short, crowded) = (matches!(seed % 16, 3 | 5 | 9), seed % 16 == 5);
+        for plan in plans.iter_mut().filter(|_| short) {
+            if let Shards::Fixed(shards) = &mut plan.shards {
+                *shards += MORE_SHARDS;
+            }
+        }
         Self {
             seed,
             plans,
@@ -84,7 +102,7 @@ impl Scenario {
             rates: rates(mood),
             link_rate: launch(40),
             launch_rates: LaunchRates {
-                no_room: launch(60),
+                no_room: if crowded { SELDOM_ROOM } else { launch(60) },
                 denied: launch(3),
                 silent: launch(20),
                 slow: launch(40),
@@ -95,6 +113,7 @@ impl Scenario {
             chaos_ms: if mood == 0 { 0 } else { random.below(120_000) + 10_000 },
             cancel_at_ms: random.chance(100).then(|| random.below(120_000)),
             quotas: None,
+            stride: if short { SHORT } else { Stride::default() },
             suites,
         }
     }
@@ -143,6 +162,7 @@ impl Scenario {
             chaos_ms: 0,
             cancel_at_ms: None,
             quotas: None,
+            stride: Stride::default(),
         }
     }
 

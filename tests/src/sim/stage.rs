@@ -156,6 +156,7 @@ fn settings(scenario: &Scenario) -> Settings {
         closing_bytes: scenario.closing_bytes,
         keep_history: true,
         slots: None,
+        stride: scenario.stride,
     }
 }
 

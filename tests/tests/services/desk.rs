@@ -11,7 +11,7 @@ use shared::domain::unit::{DiscoveredUnit, LeasedEntry, UnitEvent};
 use shared::domain::verdict::Judgement;
 use shared::ports::{Blobs, LaunchOrder, Launcher, Unobserved};
 use shared::service::token::{Caller, TokenKey};
-use shared::service::{ServiceError, Services, Settings};
+use shared::service::{ServiceError, Services, Settings, Stride};
 use shared::wire::link::{
     FinishRequest, LINK_VERSION, LeaseReply, LeaseRequest, ManifestRequest, ResultsRequest, RunnerEnd,
     SessionRequest,
@@ -78,6 +78,7 @@ impl Desk {
                 closing_bytes: 4 * 1024,
                 keep_history: true,
                 slots: None,
+                stride: Stride::default(),
             },
         };
         Self { services: Arc::new(services), clock, launcher, queue, forge }

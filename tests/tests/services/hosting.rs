@@ -8,7 +8,7 @@ use shared::domain::outcome::Outcome::Passed;
 use shared::domain::project::ProjectSettings;
 use shared::domain::run::{Run, RunStatus};
 use shared::domain::spec::{RunSpec, Shards, SuiteSpec};
-use shared::domain::verdict::{CauseCode, Verdict};
+use shared::domain::verdict::{Cause, CauseCode, Verdict};
 use shared::ports::{LaunchOrder, RunnerState};
 use shared::service::project::NewProject;
 use shared::service::runs::RunFilter;
@@ -103,6 +103,59 @@ fn a_project_has_no_more_runs_at_work_than_it_may() {
     assert_eq!(started(&desk), [first, other]);
     play(&desk, first);
     assert_eq!(started(&desk), [second]);
+}
+
+#[test]
+fn without_slots_to_give_out_a_project_has_no_more_runs_at_work_than_it_may() {
+    let desk = Desk::with_room(9);
+    let one = |origin: &mut Origin| origin.concurrency = Some(1);
+    let first = submit(&desk, "a", 1, one);
+    let second = submit(&desk, "a", 1, one);
+    let cancelled = submit(&desk, "a", 1, one);
+    let urgent = submit(&desk, "a", 1, |origin| {
+        one(origin);
+        origin.priority = 1;
+    });
+    let free = [submit(&desk, "b", 1, |_| {}), submit(&desk, "c", 1, one)];
+    // Whoever is looked at first: all are planned before any is launched.
+    for id in [urgent, cancelled, second, first] {
+        now(desk.services.plan(id)).unwrap();
+    }
+    for id in [second, cancelled, first] {
+        now(desk.services.launch(id)).unwrap();
+    }
+    assert!(desk.launcher.take_started().is_empty(), "it is not their turn");
+    assert_eq!(started(&desk), [urgent, free[0], free[1]]);
+    assert_eq!(started(&desk), []);
+    let why = Cause::new(CauseCode::CancelledByUser, "not needed");
+    now(desk.services.cancel(cancelled, why)).unwrap();
+    // The end of a run tells the next one at once.
+    play(&desk, urgent);
+    while let Some(wake) = desk.queue.pop() {
+        now(desk.services.handle(wake)).unwrap();
+    }
+    let next: Vec<RunId> = desk.launcher.take_started().iter().map(|order| order.shard.run).collect();
+    assert_eq!(next, [first]);
+    play(&desk, first);
+    assert_eq!(started(&desk), [second]);
+    assert_eq!(desk.end(cancelled).verdict, Verdict::Cancelled);
+}
+
+#[test]
+fn waiting_for_its_turn_is_not_the_runs_own_time() {
+    let desk = Desk::new();
+    let one = |origin: &mut Origin| origin.concurrency = Some(1);
+    let first = submit(&desk, "a", 1, one);
+    let second = submit(&desk, "a", 1, one);
+    assert_eq!(started(&desk), [first]);
+    desk.clock.advance_ms(30 * 60_000);
+    play(&desk, first);
+    desk.clock.advance_ms(3 * 3_600_000);
+    assert_eq!(started(&desk), [second], "its hour has not begun");
+    let runner = desk.play(&order_of(&desk, second), 1);
+    runner.manifest(&[unit("a")]);
+    desk.pass(3_600_001);
+    assert_eq!(desk.end(second).verdict, Verdict::TimedOut, "from its turn on it counts");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use shared::domain::shard::Clocks;
 use shared::ports::forge::Forge;
 use shared::ports::{Blobs, Observer, PortResult, RunnerState, Store};
 use shared::service::token::TokenKey;
-use shared::service::{Services, Settings};
+use shared::service::{Services, Settings, Stride};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -99,6 +99,7 @@ pub(crate) fn settings(token_key: TokenKey) -> Settings {
         closing_bytes: 0,
         keep_history: true,
         slots: None,
+        stride: Stride::default(),
     }
 }
 

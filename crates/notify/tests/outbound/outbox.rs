@@ -19,7 +19,7 @@ use shared::ports::forge::NoForge;
 use shared::service::notify::{NewRule, Notices};
 use shared::service::project::NewProject;
 use shared::service::token::TokenKey;
-use shared::service::{Services, Settings};
+use shared::service::{Services, Settings, Stride};
 use std::sync::Arc;
 use testkit::memory::{ManualClock, MemoryBlobs, MemoryLauncher, MemoryQueue, MemoryStore, SeededIds};
 
@@ -42,6 +42,7 @@ fn services(clock: &Arc<ManualClock>) -> Services {
             closing_bytes: 0,
             keep_history: true,
             slots: None,
+            stride: Stride::default(),
         },
     }
 }

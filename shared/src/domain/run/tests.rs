@@ -20,6 +20,7 @@ fn run() -> Run {
         cancel: None,
         partial: false,
         judgement: None,
+        begun_at: None,
         figures: None,
     }
 }

@@ -24,6 +24,7 @@ fn run(age_ms: u64, wall_ms: u64, code: Option<CauseCode>) -> Run {
         status: RunStatus::Finished,
         queued_at,
         deadline: queued_at,
+        begun_at: None,
         finished_at: Some(queued_at.plus_ms(wall_ms)),
         jobs: 1,
         partial: false,

@@ -50,6 +50,7 @@ pub(super) fn run(id: RunId, origin: Origin, jobs: &[ImportedJob], now: Timestam
         partial: false,
         cancel: None,
         judgement: None,
+        begun_at: None,
         figures: None,
     }
 }
