@@ -146,6 +146,31 @@ pub trait Blobs: Debug + Send + Sync {
     /// An address from which anyone may fetch the blob for a while, without a credential; `None` where there are no such
     /// addresses, and the blob has to be handed out.
     async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>>;
+    /// A way by which anyone may store exactly these bytes at `key` for a while, without a credential; `None` where there
+    /// are no such ways, and bytes have to be handed over.
+    async fn upload_link(&self, key: &str, terms: &UploadTerms) -> PortResult<Option<UploadLink>>;
+}
+
+/// What exactly may be stored by an [`UploadLink`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadTerms {
+    /// Length of the bytes.
+    pub size_bytes: u64,
+    /// Their SHA-256.
+    pub sha256: [u8; 32],
+    /// Whether the key must be free.
+    pub only_if_absent: bool,
+    /// How long the way is open, in seconds.
+    pub expires_in_s: u64,
+}
+
+/// A `PUT` that anyone may send, as it is, until it expires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadLink {
+    /// Where to.
+    pub url: String,
+    /// Headers that must be sent, exactly so.
+    pub headers: Vec<(String, String)>,
 }
 
 /// What is given with a blob that is fetched by its address.

@@ -12,7 +12,7 @@ mod queue;
 mod sources;
 mod store;
 
-pub use blobs::MemoryBlobs;
+pub use blobs::{MemoryBlobs, UPLOAD_SCHEME};
 pub use forge::MemoryForge;
 pub use launcher::MemoryLauncher;
 pub use notifier::MemoryNotifier;

@@ -18,10 +18,10 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use shared::ports::limits::{check_blob_key, check_blob_prefix};
-use shared::ports::{Blobs, LinkTerms, PortError, PortResult};
+use shared::ports::{Blobs, LinkTerms, PortError, PortResult, UploadLink, UploadTerms};
 use std::error::Error;
 
-pub use presign::{Presigned, UploadTerms};
+pub use presign::Presigned;
 
 /// Name of the port in errors.
 const PORT: &str = "blobs";
@@ -195,5 +195,10 @@ impl Blobs for S3Blobs {
 
     async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>> {
         Ok(Some(self.presign_fetch(key, terms.expires_in_s, Some(terms)).await?.url))
+    }
+
+    async fn upload_link(&self, key: &str, terms: &UploadTerms) -> PortResult<Option<UploadLink>> {
+        let Presigned { url, headers, .. } = self.presign_put(key, terms).await?;
+        Ok(Some(UploadLink { url, headers }))
     }
 }

@@ -8,7 +8,7 @@ use crate::files::{FileBlobs, Piece};
 use crate::sqlite::SqliteStore;
 use async_trait::async_trait;
 use shared::ports::limits::{check_blob_key, check_blob_prefix};
-use shared::ports::{Blobs, LinkTerms, PortError, PortResult};
+use shared::ports::{Blobs, LinkTerms, PortError, PortResult, UploadLink, UploadTerms};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -64,6 +64,10 @@ impl Blobs for LocalBlobs {
     }
 
     async fn link(&self, _key: &str, _terms: &LinkTerms) -> PortResult<Option<String>> {
+        Ok(None)
+    }
+
+    async fn upload_link(&self, _key: &str, _terms: &UploadTerms) -> PortResult<Option<UploadLink>> {
         Ok(None)
     }
 

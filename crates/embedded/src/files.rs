@@ -9,7 +9,7 @@
 use crate::lane::Lane;
 use async_trait::async_trait;
 use shared::ports::limits::{check_blob_key, check_blob_prefix};
-use shared::ports::{Blobs, LinkTerms, PortError, PortResult};
+use shared::ports::{Blobs, LinkTerms, PortError, PortResult, UploadLink, UploadTerms};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -150,6 +150,10 @@ impl Blobs for FileBlobs {
     }
 
     async fn link(&self, _key: &str, _terms: &LinkTerms) -> PortResult<Option<String>> {
+        Ok(None)
+    }
+
+    async fn upload_link(&self, _key: &str, _terms: &UploadTerms) -> PortResult<Option<UploadLink>> {
         Ok(None)
     }
 }

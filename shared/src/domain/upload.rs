@@ -36,6 +36,12 @@ pub struct Upload {
     pub keep_until: Timestamp,
     /// What was uploaded, once it was.
     pub archive: Option<Archive>,
+    /// SHA-256 of what is to come, in hexadecimal digits, if that was announced; then `limit_bytes` is its size.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// The blob that it becomes by itself, without coming through us: then nothing but what was announced can be there.
+    #[serde(default)]
+    pub direct: Option<String>,
 }
 
 impl Upload {
@@ -46,6 +52,21 @@ impl Upload {
         self.keep_until = self.keep_until.max(now.plus_ms(days.saturating_mul(DAY_MS)));
         self
     }
+
+    /// The archive that came by itself, if it begins like one.
+    #[must_use]
+    pub fn arrived(&self, head: &[u8]) -> Option<Archive> {
+        let (blob, sha256) = (self.direct.clone()?, self.sha256.clone()?);
+        Some(Archive { id: self.id, blob, sha256, size_bytes: self.limit_bytes, gzip: is_gzip_or_tar(head)? })
+    }
+}
+
+/// A SHA-256 in lower-case hexadecimal digits.
+#[must_use]
+pub fn parse_sha256(text: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    let lower = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    hex::decode_to_slice(text, &mut digest).is_ok_and(|()| lower).then_some(digest)
 }
 
 /// Whether bytes begin as a tar archive or as one compressed by gzip; `Some(true)` if compressed. 512 bytes suffice.
@@ -62,6 +83,17 @@ pub fn is_gzip_or_tar(head: &[u8]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digests_are_lower_case_and_whole() {
+        let digest = "0123456789abcdef".repeat(4);
+        assert_eq!(parse_sha256(&digest).map(hex::encode), Some(digest.clone()));
+        for wrong in
+            ["", &digest[1..], &format!("{digest}00"), &digest.to_uppercase(), &digest.replace('0', "g")]
+        {
+            assert_eq!(parse_sha256(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn archives_are_known_by_their_first_bytes() {

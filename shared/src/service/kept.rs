@@ -5,7 +5,7 @@
 
 use super::entries::is_entries;
 use super::submit::is_spec;
-use crate::ports::{Blobs, LinkTerms, PortResult};
+use crate::ports::{Blobs, LinkTerms, PortResult, UploadLink, UploadTerms};
 use crate::recent::Recent;
 use async_trait::async_trait;
 use std::fmt::Debug;
@@ -107,5 +107,9 @@ impl<S: BuildHasher + Default + Debug + Send> Blobs for KeptBlobs<S> {
 
     async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>> {
         self.blobs.link(key, terms).await
+    }
+
+    async fn upload_link(&self, key: &str, terms: &UploadTerms) -> PortResult<Option<UploadLink>> {
+        self.blobs.upload_link(key, terms).await
     }
 }

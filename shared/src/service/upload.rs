@@ -10,7 +10,7 @@ use crate::domain::project::Project;
 use crate::domain::spec::{Archive, Source};
 use crate::domain::time::Timestamp;
 use crate::domain::upload::{OFFER_MS, UNUSED_MS, UPLOAD_LIMIT_BYTES, Upload, is_gzip_or_tar};
-use crate::ports::{Condition, IndexEntry, Key, PortError, PortResult};
+use crate::ports::{Condition, IndexEntry, Key, PortError, PortResult, UploadLink, UploadTerms};
 use sha2::{Digest as _, Sha256};
 
 /// Index of uploads by the time at which they are forgotten.
@@ -23,13 +23,31 @@ const FORGOTTEN_AT_ONCE: usize = 100;
 /// Enough to see what it is.
 const HEAD_BYTES: usize = 512;
 
-/// An upload that can be filled, and the token with which.
+/// An upload that can be filled, and how.
 #[derive(Debug, Clone)]
 pub struct Offer {
     /// The upload.
     pub upload: Upload,
-    /// Good for filling this one upload until it is over.
-    pub token: String,
+    /// The way for its bytes.
+    pub way: Way,
+}
+
+/// How an upload is filled.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// By [`Services::receive_source`] with this token, which is good for this one upload until it is over.
+    Token(String),
+    /// Past us: by this request, which takes nothing but what was announced.
+    Direct(UploadLink),
+}
+
+/// What is known of an archive before it comes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Announcement {
+    /// Its size, or the most that it can be, in bytes.
+    pub size_bytes: Option<u64>,
+    /// Its SHA-256; then the size is exact.
+    pub sha256: Option<[u8; 32]>,
 }
 
 /// Why bytes were not taken.
@@ -42,8 +60,11 @@ pub enum ReceiveError {
         limit_bytes: u64,
     },
     /// Something else than a tar archive.
-    #[error("the body is no tar archive, plain or compressed by gzip")]
+    #[error("what was uploaded is no tar archive, plain or compressed by gzip")]
     NotTar,
+    /// Another digest than was announced.
+    #[error("these are not the bytes that were announced; send them again, or ask for another upload")]
+    Differs,
     /// It was filled before.
     #[error("this upload has its archive already; ask for another upload")]
     Filled,
@@ -68,6 +89,11 @@ fn kept_entry(upload: &Upload) -> IndexEntry {
 
 fn folder(id: SourceId) -> String {
     format!("sources/{id}/")
+}
+
+/// Where an archive comes by itself.
+fn direct_blob(id: SourceId) -> String {
+    format!("{}announced", folder(id))
 }
 
 /// An archive that is coming in. Nothing of it counts before [`Receiving::finish`].
@@ -132,17 +158,21 @@ impl Receiving {
     /// Everything came: it is the upload's archive from now on.
     ///
     /// # Errors
-    /// `NotTar`; `Filled` if another attempt was faster; port errors.
+    /// `NotTar`; `Differs`; `Filled` if another attempt was faster; port errors.
     pub async fn finish(mut self, services: &Services) -> Result<Upload, ReceiveError> {
         let gzip = is_gzip_or_tar(&self.head).ok_or(ReceiveError::NotTar)?;
         if !self.buffer.is_empty() {
             self.store(services).await?;
         }
+        let digest = std::mem::take(&mut self.digest);
+        let sha256 = hex::encode(digest.finalize());
+        if self.upload.value.sha256.as_ref().is_some_and(|announced| *announced != sha256) {
+            self.drop_pieces(services).await;
+            return Err(ReceiveError::Differs);
+        }
         let id = self.upload.value.id;
         let blob = format!("{}{:032x}", folder(id), self.attempt);
         services.blobs.compose(&blob, self.pieces.clone()).await?;
-        let digest = std::mem::take(&mut self.digest);
-        let sha256 = hex::encode(digest.finalize());
         let archive = Archive { id, blob: blob.clone(), sha256, size_bytes: self.size_bytes, gzip };
         let keep_until = services.clock.now().plus_ms(UNUSED_MS);
         let next = Upload { archive: Some(archive), keep_until, ..self.upload.value.clone() };
@@ -178,15 +208,17 @@ impl Services {
         &self,
         actor: &Actor,
         project: &ProjectId,
-        size_bytes: Option<u64>,
+        announcement: Announcement,
     ) -> ServiceResult<Offer> {
-        let limit_bytes = size_bytes.unwrap_or(UPLOAD_LIMIT_BYTES);
+        let limit_bytes = announcement.size_bytes.unwrap_or(UPLOAD_LIMIT_BYTES);
         if !(1..=UPLOAD_LIMIT_BYTES).contains(&limit_bytes) {
             return Err(ServiceError::Invalid(format!("an archive has 1 to {UPLOAD_LIMIT_BYTES} bytes")));
         }
         let now = self.clock.now();
+        let id = SourceId(self.ids.uuid());
+        let link = self.direct_way(id, announcement).await?;
         let upload = Upload {
-            id: SourceId(self.ids.uuid()),
+            id,
             project: project.clone(),
             limit_bytes,
             created_at: now,
@@ -194,13 +226,30 @@ impl Services {
             open_until: now.plus_ms(OFFER_MS),
             keep_until: now.plus_ms(UNUSED_MS),
             archive: None,
+            sha256: announcement.sha256.map(hex::encode),
+            direct: link.is_some().then(|| direct_blob(id)),
         };
         let mut commit = Commit::new();
         let key = upload_key(project, upload.id);
         commit.put(key, Condition::Absent, &upload, Some(kept_entry(&upload)))?;
         commit.perform(self.store.as_ref()).await?;
         let claim = format!("{project}\n{}", upload.id);
-        Ok(Offer { token: self.settings.token_key.seal(PURPOSE, &claim), upload })
+        let token = || Way::Token(self.settings.token_key.seal(PURPOSE, &claim));
+        Ok(Offer { way: link.map_or_else(token, Way::Direct), upload })
+    }
+
+    /// The way past us for an archive that is announced in full, where there are such ways: what goes through us is held
+    /// within limits that large archives do not keep.
+    async fn direct_way(
+        &self,
+        id: SourceId,
+        announcement: Announcement,
+    ) -> ServiceResult<Option<UploadLink>> {
+        let (Some(size_bytes), Some(sha256)) = (announcement.size_bytes, announcement.sha256) else {
+            return Ok(None);
+        };
+        let terms = UploadTerms { size_bytes, sha256, only_if_absent: true, expires_in_s: OFFER_MS / 1_000 };
+        Ok(self.blobs.upload_link(&direct_blob(id), &terms).await?)
     }
 
     /// Begins to fill the upload that a token is for.
@@ -237,8 +286,9 @@ impl Services {
     pub(crate) async fn use_source(&self, project: &Project, id: SourceId) -> ServiceResult<Option<Archive>> {
         for _ in 0..DECISIONS {
             let Some(stored) = self.upload(&project.id, id).await? else { return Ok(None) };
-            let Some(archive) = stored.value.archive.clone() else { return Ok(None) };
-            let next = stored.value.clone().used(project, self.clock.now());
+            let Some(archive) = self.archive_of(&stored.value).await? else { return Ok(None) };
+            let next = Upload { archive: Some(archive.clone()), ..stored.value.clone() };
+            let next = next.used(project, self.clock.now());
             let mut commit = Commit::new();
             let key = upload_key(&project.id, id);
             commit.put(key, Condition::Version(stored.version), &next, Some(kept_entry(&next)))?;
@@ -250,6 +300,22 @@ impl Services {
             }
         }
         Err(PortError::Conflict { port: "store", subject: id.to_string() }.into())
+    }
+
+    /// What an upload was filled with; what came past us is looked at now.
+    async fn archive_of(&self, upload: &Upload) -> ServiceResult<Option<Archive>> {
+        let Some(blob) = upload.direct.as_ref().filter(|_| upload.archive.is_none()) else {
+            return Ok(upload.archive.clone());
+        };
+        let head = u64::try_from(HEAD_BYTES).unwrap_or(u64::MAX);
+        match self.blobs.fetch(blob, Some((0, head))).await {
+            Ok(head) => match upload.arrived(&head) {
+                Some(archive) => Ok(Some(archive)),
+                None => Err(ServiceError::Invalid(ReceiveError::NotTar.to_string())),
+            },
+            Err(PortError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A piece of the archive that the caller's run is of, from `offset` on; empty at its end.

@@ -6,7 +6,7 @@ use shared::domain::id::ShardAttempt;
 use shared::domain::time::Timestamp;
 use shared::ports::{
     Blobs, Document, Key, LaunchOrder, Launcher, LinkTerms, Page, PortResult, Queue, RunnerState, Store,
-    Wake, Write,
+    UploadLink, UploadTerms, Wake, Write,
 };
 use std::sync::Arc;
 
@@ -103,6 +103,11 @@ impl Blobs for FaultyBlobs {
 
     async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>> {
         self.faults.around("blobs", "link", key.to_owned(), self.inner.link(key, terms)).await
+    }
+
+    async fn upload_link(&self, key: &str, terms: &UploadTerms) -> PortResult<Option<UploadLink>> {
+        let inner = self.inner.upload_link(key, terms);
+        self.faults.around("blobs", "upload_link", key.to_owned(), inner).await
     }
 }
 

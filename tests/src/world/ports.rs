@@ -9,7 +9,7 @@ use shared::domain::id::{RunId, ShardAttempt};
 use shared::domain::time::Timestamp;
 use shared::ports::{
     Blobs, Document, Key, LaunchOrder, Launcher, LinkTerms, Notice, Observer, Page, PortResult, Queue,
-    RunnerState, Store, Wake, Write,
+    RunnerState, Store, UploadLink, UploadTerms, Wake, Write,
 };
 use shared::service::Services;
 use std::collections::BTreeMap;
@@ -160,6 +160,11 @@ impl Blobs for Turning<dyn Blobs> {
     async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>> {
         self.hub.pace().await;
         self.inner.link(key, terms).await
+    }
+
+    async fn upload_link(&self, key: &str, terms: &UploadTerms) -> PortResult<Option<UploadLink>> {
+        self.hub.pace().await;
+        self.inner.upload_link(key, terms).await
     }
 }
 

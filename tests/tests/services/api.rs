@@ -102,7 +102,10 @@ impl Front {
     }
 
     pub(crate) fn with_settings(settings: ApiSettings) -> Self {
-        let desk = Desk::new();
+        Self::of(Desk::new(), settings)
+    }
+
+    pub(crate) fn of(desk: Desk, settings: ApiSettings) -> Self {
         let api = Api::with_settings(Arc::clone(&desk.services), settings);
         let router = http_api::api::router(api);
         let mut front = Self { desk, router, admin: String::new() };

@@ -11,21 +11,8 @@ use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use shared::ports::limits::check_blob_key;
-use shared::ports::{LinkTerms, PortError, PortResult};
+use shared::ports::{LinkTerms, PortError, PortResult, UploadTerms};
 use std::time::Duration;
-
-/// What exactly may be uploaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadTerms {
-    /// Length of the bytes.
-    pub size_bytes: u64,
-    /// Their SHA-256.
-    pub sha256: [u8; 32],
-    /// Whether the key must be free.
-    pub only_if_absent: bool,
-    /// How long the URL is good for, in seconds; at most seven days.
-    pub expires_in_s: u64,
-}
 
 /// A request that anyone may send once or more, as it is, until it expires.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use shared::domain::id::ShardAttempt;
 use shared::domain::time::Timestamp;
 use shared::ports::{
-    Blobs, Document, Key, LaunchOrder, Launcher, LinkTerms, Page, PortResult, RunnerState, Store, Write,
+    Blobs, Document, Key, LaunchOrder, Launcher, LinkTerms, Page, PortResult, RunnerState, Store, UploadLink,
+    UploadTerms, Write,
 };
 
 /// An adapter, every call of which is hosted.
@@ -66,6 +67,10 @@ impl<P: Blobs> Blobs for Hosted<P> {
 
     async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>> {
         hosted(self.0.link(key, terms)).await
+    }
+
+    async fn upload_link(&self, key: &str, terms: &UploadTerms) -> PortResult<Option<UploadLink>> {
+        hosted(self.0.upload_link(key, terms)).await
     }
 }
 

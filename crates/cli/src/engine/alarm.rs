@@ -5,7 +5,9 @@
 
 use async_trait::async_trait;
 use shared::domain::time::Timestamp;
-use shared::ports::{Blobs, Document, Key, LinkTerms, Page, PortError, PortResult, Store, Write};
+use shared::ports::{
+    Blobs, Document, Key, LinkTerms, Page, PortError, PortResult, Store, UploadLink, UploadTerms, Write,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
@@ -111,5 +113,9 @@ impl<T: Blobs> Blobs for Watched<T> {
 
     async fn link(&self, key: &str, terms: &LinkTerms) -> PortResult<Option<String>> {
         self.alarm.heed(self.inner.link(key, terms).await)
+    }
+
+    async fn upload_link(&self, key: &str, terms: &UploadTerms) -> PortResult<Option<UploadLink>> {
+        self.alarm.heed(self.inner.upload_link(key, terms).await)
     }
 }

@@ -5,12 +5,15 @@
 //! and no error shows it.
 
 mod base;
+mod call;
 pub mod refusal;
 pub mod route;
 
 use super::settings::{Settings, Token};
 use crate::exit::Problem;
 use base::{checked_base, is_near};
+use call::Call;
+pub use call::{Content, Place};
 use refusal::{ClientError, Refusal};
 use route::Route;
 use runner::link::backoff::Backoff;
@@ -38,6 +41,10 @@ const UPLOAD_LIMIT: Duration = Duration::from_secs(3600);
 const SILENCE_LIMIT: Duration = Duration::from_secs(90);
 /// The code of a refusal because the upload has its content.
 const UPLOADED: &str = "already_uploaded";
+/// What a store says that has been told to take it only once, 412.
+const TAKEN: u16 = StatusCode::PRECONDITION_FAILED.as_u16();
+/// Headers that say nothing but what the body does.
+const OF_THE_BODY: [&str; 2] = ["content-length", "host"];
 /// An answer larger than this is refused; logs and reports are streamed instead.
 const ANSWER_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -86,29 +93,6 @@ impl Reply {
                 .because(error)
         })
     }
-}
-
-/// What a call carries.
-#[derive(Debug, Clone, Copy)]
-pub enum Content<'a> {
-    /// Nothing.
-    Empty,
-    /// A JSON document.
-    Json(&'a [u8]),
-    /// A file of this media type, streamed.
-    File(&'a Path, &'a str),
-}
-
-/// One call.
-#[derive(Debug, Clone, Copy)]
-struct Call<'a> {
-    method: &'a Method,
-    address: &'a str,
-    /// Whether the token goes with it.
-    ours: bool,
-    content: Content<'a>,
-    etag: Option<&'a str>,
-    key: Option<&'a str>,
 }
 
 /// What one attempt came to.
@@ -222,13 +206,16 @@ impl Client {
     /// # Errors
     /// Not answered, or refused. That it is there already is none: nobody else has the address, so an earlier attempt
     /// was taken and its answer lost.
-    pub fn put_file(&self, address: &str, path: &Path, media_type: &str) -> Result<(), Problem> {
+    pub fn put_file(&self, to: &Place<'_>, path: &Path, media_type: &str) -> Result<(), Problem> {
+        let Place { address, headers } = *to;
         let whole =
             if address.starts_with('/') { format!("{}{address}", self.base) } else { address.to_owned() };
         checked_base(whole.split('?').next().unwrap_or_default())?;
         let content = Content::File(path, media_type);
-        match self.whole(&Call { content, ours: false, ..Call::new(&Method::PUT, &whole) }) {
-            Err(ClientError::Refused(refusal)) if refusal.code == UPLOADED => Ok(()),
+        match self.whole(&Call { content, ours: false, headers, ..Call::new(&Method::PUT, &whole) }) {
+            Err(ClientError::Refused(refusal)) if refusal.code == UPLOADED || refusal.status == TAKEN => {
+                Ok(())
+            }
             Err(error) => Err(error.into()),
             Ok(_) => Ok(()),
         }
@@ -324,6 +311,11 @@ impl Client {
         for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             request = request.header(name, value);
         }
+        for (name, value) in call.headers {
+            if !OF_THE_BODY.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+                request = request.header(name, value);
+            }
+        }
         let answered = match call.content {
             Content::Empty => self.exchange(request, (), CALL_LIMIT),
             Content::Json(bytes) => {
@@ -366,12 +358,6 @@ impl Client {
 
     fn away(&self, source: ureq::Error) -> ClientError {
         ClientError::Away { base: self.base.clone(), source }
-    }
-}
-
-impl<'a> Call<'a> {
-    fn new(method: &'a Method, address: &'a str) -> Self {
-        Self { method, address, ours: true, content: Content::Empty, etag: None, key: None }
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::exit::Problem;
 use crate::git;
 use flate2::{Compression, GzBuilder};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _, Write};
@@ -23,6 +24,8 @@ pub const FILES_LIMIT: usize = 200_000;
 const MTIME_S: u32 = 946_684_800;
 /// Folders that are never packed, wherever they are.
 const NEVER: [&str; 4] = [".git", ".hg", ".svn", ".fleetest"];
+/// So much of the archive is read at once.
+const PIECE_BYTES: usize = 64 * 1024;
 const GIT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A packed tree.
@@ -36,6 +39,27 @@ pub struct Packed {
     pub tree_bytes: u64,
     /// What was left out although it belongs to the tree.
     pub left_out: Vec<PathBuf>,
+}
+
+impl Packed {
+    /// SHA-256 of the archive, in hexadecimal digits.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn sha256(&self) -> Result<String, Problem> {
+        let mut digest = Sha256::new();
+        let read = self.archive.reopen().and_then(|mut file| {
+            let mut piece = vec![0; PIECE_BYTES];
+            loop {
+                match file.read(&mut piece)? {
+                    0 => return Ok(()),
+                    count => digest.update(piece.get(..count).unwrap_or_default()),
+                }
+            }
+        });
+        read.map_err(|error| Problem::could_not_run("the packed tree cannot be read").because(error))?;
+        Ok(hex::encode(digest.finalize()))
+    }
 }
 
 /// Packs the tree below `root`.

@@ -8,8 +8,8 @@ mod ending;
 mod origin;
 
 use super::args::Shown;
-use super::client::Client;
 use super::client::route::Route;
+use super::client::{Client, Place};
 use super::console::Console;
 use super::watch::{OnStop, Watched, detached, watch};
 use super::{Session, pack, typed};
@@ -152,9 +152,10 @@ impl Session<'_, '_> {
             self.console.note(&format!("sending {files} files of the working directory, {kib} KiB ({why})"));
         }
         let route = Route::new(&["v1", "projects", project, "sources"]);
-        let wanted = NewSourceBody { size_bytes: Some(size) };
+        let wanted = NewSourceBody { size_bytes: Some(size), sha256: Some(packed.sha256()?) };
         let made: SourceOffered = self.client.send(&Method::POST, &route, &wanted)?.read()?;
-        self.client.put_file(&made.upload_url, packed.archive.path(), "application/gzip")?;
+        let place = Place { address: &made.upload_url, headers: &made.upload_headers };
+        self.client.put_file(&place, packed.archive.path(), "application/gzip")?;
         Ok(made.id)
     }
 

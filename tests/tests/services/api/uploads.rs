@@ -1,18 +1,22 @@
 //! Uploaded sources: taken once, within their size, for one project, and run by the real runner.
 
 use super::{Answer, Front};
-use crate::desk::now;
+use crate::desk::{Desk, now};
 use axum::body::{Body, Bytes};
 use axum::http::{Request, header};
+use http_api::api::settings::ApiSettings;
 use runner::{RunnerConfig, RunnerExit};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use shared::domain::access::{Role, Scope};
 use shared::domain::verdict::Verdict;
+use shared::ports::Blobs as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use testkit::memory::{MemoryBlobs, UPLOAD_SCHEME};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -119,6 +123,68 @@ fn what_is_no_archive_too_large_or_cut_leaves_nothing_behind() {
     }
     // The offer is still good.
     assert_eq!(put(&front, &offered, Body::from(packed(&[("a", b"")], true))).status, 201);
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+#[test]
+fn what_was_announced_is_what_is_taken() {
+    let front = Front::with_project("web");
+    let archive = packed(&[("a", b"")], false);
+    let announced = json!({ "size_bytes": archive.len(), "sha256": sha256(&archive) });
+    let offered = offer(&front, &announced);
+    assert_eq!(offered["upload_headers"], json!({}));
+    let other = put(&front, &offered, Body::from(packed(&[("b", b"")], false)));
+    assert_eq!(other.problem(), (422, "digest_differs"));
+    assert_eq!(blobs(&front), Vec::<String>::new());
+    assert_eq!(put(&front, &offered, Body::from(archive)).status, 201);
+    for (body, pointer) in [
+        (json!({ "sha256": "0".repeat(64) }), "/size_bytes"),
+        (json!({ "size_bytes": 1, "sha256": "0".repeat(63) }), "/sha256"),
+        (json!({ "size_bytes": 1, "sha256": "A".repeat(64) }), "/sha256"),
+    ] {
+        let refused = front.post("/v1/projects/web/sources", &body);
+        assert_eq!(refused.body["errors"][0]["pointer"], pointer, "{}", refused.body);
+    }
+}
+
+#[test]
+fn an_archive_goes_past_the_server_where_blobs_have_addresses() {
+    let store = Arc::new(MemoryBlobs::default());
+    store.allow_uploads();
+    let front = Front::of(Desk::beside(Arc::clone(&store) as _), ApiSettings::default());
+    front.make_project("web");
+    // Not announced in full, it comes through the server.
+    let vague = offer(&front, &json!({ "size_bytes": 100_000 }));
+    assert!(vague["upload_url"].as_str().unwrap().starts_with("/v1/uploads/"), "{vague}");
+
+    let orders = |offered: &Value| {
+        let body = json!({ "source": offered["id"], "config": config("true") });
+        front.post("/v1/projects/web/runs", &body)
+    };
+    let puts = |bytes: &[u8], comes: bool| {
+        let offered = offer(&front, &json!({ "size_bytes": bytes.len(), "sha256": sha256(bytes) }));
+        let key = offered["upload_url"].as_str().unwrap().strip_prefix(UPLOAD_SCHEME).unwrap().to_owned();
+        assert_eq!(offered["upload_headers"]["x-size"], bytes.len().to_string());
+        if comes {
+            now(store.put(&key, bytes.to_vec())).unwrap();
+        }
+        offered
+    };
+    let archive = packed(&[("a", b"")], true);
+    let empty = orders(&puts(&archive, false));
+    assert_eq!(empty.body["errors"][0]["pointer"], "/source", "{}", empty.body);
+    let no_archive = orders(&puts(b"PK\x03\x04", true));
+    assert_eq!(no_archive.problem(), (422, "invalid"));
+    let offered = puts(&archive, true);
+    for _ in 0..2 {
+        assert_eq!(orders(&offered).status, 202);
+    }
+    front.desk.clock.advance_ms(92 * DAY_MS);
+    now(front.desk.services.forget_sources(front.desk.services.clock.now())).unwrap();
+    assert_eq!(blobs(&front), Vec::<String>::new(), "what came by itself is forgotten, too");
 }
 
 #[test]

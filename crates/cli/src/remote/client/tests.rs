@@ -4,6 +4,7 @@ use super::*;
 use crate::exit::describe;
 use crate::remote::scripted::{Answer, KEY, Scripted, json, problem};
 use serde_json::json as value;
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 
 fn client(server: &Scripted) -> Client {
@@ -108,6 +109,12 @@ fn what_stays_busy_is_reported_as_it_was_answered() {
     assert!(server.seen().len() > 1);
 }
 
+const NO_HEADERS: &BTreeMap<String, String> = &BTreeMap::new();
+
+fn at(address: &str) -> Place<'_> {
+    Place { address, headers: NO_HEADERS }
+}
+
 #[test]
 fn the_key_goes_to_the_server_alone() {
     let server = Scripted::start(|_, _| Answer::Say(200, Vec::new(), String::new()));
@@ -115,8 +122,8 @@ fn the_key_goes_to_the_server_alone() {
     let file = scratch.path().join("x");
     std::fs::write(&file, "content").unwrap();
     let client = client(&server);
-    client.put_file("/v1/uploads/abc", &file, "application/gzip").unwrap();
-    client.put_file(&format!("{}/elsewhere?sig=1", server.url()), &file, "application/gzip").unwrap();
+    client.put_file(&at("/v1/uploads/abc"), &file, "application/gzip").unwrap();
+    client.put_file(&at(&format!("{}/elsewhere?sig=1", server.url())), &file, "application/gzip").unwrap();
     for seen in server.seen() {
         assert_eq!(seen.header("authorization"), None);
         assert_eq!((seen.method.as_str(), seen.body.as_slice()), ("PUT", b"content".as_slice()));
@@ -125,10 +132,10 @@ fn the_key_goes_to_the_server_alone() {
             (Some("application/gzip"), Some("7"))
         );
     }
-    assert!(client.put_file("file:///etc/passwd", &file, "x").is_err());
+    assert!(client.put_file(&at("file:///etc/passwd"), &file, "x").is_err());
     let refusing = Scripted::of(vec![problem(403, "expired", "the upload has expired")]);
     let client = Client::new(&refusing.settings()).unwrap();
-    let problem = client.put_file("/v1/uploads/secret-right", &file, "x").unwrap_err();
+    let problem = client.put_file(&at("/v1/uploads/secret-right"), &file, "x").unwrap_err();
     let (_, lines) = describe(&anyhow::Error::from(problem));
     assert!(!lines.join("\n").contains("secret-right"), "{lines:?}");
 }
@@ -140,8 +147,30 @@ fn an_upload_whose_answer_was_lost_is_done() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("x");
     std::fs::write(&file, "content").unwrap();
-    assert!(client(&server).put_file("/v1/uploads/abc", &file, "application/gzip").is_ok());
+    assert!(client(&server).put_file(&at("/v1/uploads/abc"), &file, "application/gzip").is_ok());
     assert_eq!(server.seen().len(), 2);
+}
+
+#[test]
+fn a_file_that_goes_elsewhere_takes_the_headers_that_were_named() {
+    let busy = Answer::Say(503, Vec::new(), String::new());
+    let taken = Answer::Say(412, Vec::new(), "<Error><Code>PreconditionFailed</Code></Error>".to_owned());
+    let server = Scripted::of(vec![busy, taken]);
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("x");
+    std::fs::write(&file, "content").unwrap();
+    let named = [("x-amz-checksum-sha256", "abc="), ("if-none-match", "*"), ("Content-Length", "7")];
+    let headers = named.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let address = format!("{}/bucket/key?sig=1", server.url());
+    let place = Place { address: &address, headers: &headers };
+    // The first attempt was taken after all.
+    client(&server).put_file(&place, &file, "application/gzip").unwrap();
+    let seen = server.seen();
+    assert_eq!(seen.len(), 2);
+    for (name, value) in named {
+        assert_eq!(seen[1].header(&name.to_lowercase()), Some(value));
+    }
+    assert_eq!(seen[1].header("authorization"), None);
 }
 
 #[test]

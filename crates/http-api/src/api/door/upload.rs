@@ -77,6 +77,7 @@ impl From<ReceiveError> for Problem {
         match error {
             ReceiveError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail),
             ReceiveError::NotTar => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_a_tar", detail),
+            ReceiveError::Differs => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "digest_differs", detail),
             ReceiveError::Filled => Self::conflict("already_uploaded", detail),
             ReceiveError::Service(error) => error.into(),
         }

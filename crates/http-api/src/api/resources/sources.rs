@@ -9,7 +9,8 @@ use axum::Json;
 use axum::body::HttpBody as _;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use shared::domain::upload::UPLOAD_LIMIT_BYTES;
+use shared::domain::upload::{UPLOAD_LIMIT_BYTES, parse_sha256};
+use shared::service::upload::{Announcement, Way};
 use std::future::poll_fn;
 use std::pin::Pin;
 use utoipa_axum::router::OpenApiRouter;
@@ -33,14 +34,30 @@ async fn offer(
             format!("an archive has 1 to {UPLOAD_LIMIT_BYTES} bytes"),
         ));
     }
-    let offer = door.services().offer_source(&door.actor, &door.resource.0.value.id, body.size_bytes).await?;
+    let announcement = Announcement { size_bytes: body.size_bytes, sha256: digest(&body)? };
+    let offer = door.services().offer_source(&door.actor, &door.resource.0.value.id, announcement).await?;
+    let (upload_url, headers) = match offer.way {
+        Way::Token(token) => (format!("/v1/uploads/{token}"), Vec::new()),
+        Way::Direct(link) => (link.url, link.headers),
+    };
     let offered = SourceOffered {
         id: offer.upload.id.to_string(),
-        upload_url: format!("/v1/uploads/{}", offer.token),
+        upload_url,
+        upload_headers: headers.into_iter().collect(),
         expires_at: offer.upload.open_until.rfc3339(),
         limit_bytes: offer.upload.limit_bytes,
     };
     Ok((StatusCode::CREATED, Json(offered)).into_response())
+}
+
+fn digest(body: &NewSourceBody) -> Result<Option<[u8; 32]>, Problem> {
+    let Some(text) = &body.sha256 else { return Ok(None) };
+    if body.size_bytes.is_none() {
+        let detail = "with a digest the exact size has to be told, too";
+        return Err(Problem::invalid("/size_bytes", detail));
+    }
+    let wrong = || Problem::invalid("/sha256", "a digest has 64 lower-case hexadecimal digits");
+    parse_sha256(text).map(Some).ok_or_else(wrong)
 }
 
 /// Takes the archive of an upload, once: tar, plain or compressed by gzip. The path is the credential.

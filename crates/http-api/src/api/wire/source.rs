@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::domain::upload::Upload;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A tar archive, plain or compressed by gzip.
@@ -16,6 +17,10 @@ pub struct NewSourceBody {
     /// How large the archive will be at most, in bytes; without it, as large as any may be.
     #[schema(minimum = 1, maximum = 536_870_912)]
     pub size_bytes: Option<u64>,
+    /// SHA-256 of the archive, in hexadecimal digits; then `size_bytes` is its exact size. A server that keeps archives
+    /// elsewhere needs both for those that are too large to go through it.
+    #[schema(pattern = "^[0-9a-f]{64}$", min_length = 64, max_length = 64)]
+    pub sha256: Option<String>,
 }
 
 /// An upload that waits for its archive.
@@ -24,8 +29,12 @@ pub struct SourceOffered {
     /// Id, to be named as `source` of a run.
     #[schema(example = "src_0190b0f0c0de7000800000000000abcd")]
     pub id: String,
-    /// Path to `PUT` the archive to: a tar archive, plain or compressed by gzip. It holds the right to do so.
+    /// Path, or an address elsewhere, to `PUT` the archive to: a tar archive, plain or compressed by gzip. It holds the right to
+    /// do so; no other credential may be sent along.
     pub upload_url: String,
+    /// Headers that have to be sent with it, exactly so.
+    #[serde(default)]
+    pub upload_headers: BTreeMap<String, String>,
     /// Until when (RFC 3339).
     #[schema(format = DateTime)]
     pub expires_at: String,
