@@ -1,7 +1,7 @@
 //! One contract suite per port: what every adapter must do, case by case.
 //!
 //! A case is a plain `async fn` over `&dyn Port`. The macros `store_contract!`, `blobs_contract!`, `forge_contract!`,
-//! `queue_contract!`, `launcher_contract!`, `clock_contract!` and `ids_contract!` make one named test per case for
+//! `queue_contract!`, `notifier_contract!`, `launcher_contract!`, `clock_contract!` and `ids_contract!` make one named test per case for
 //! the adapter that an expression creates; the expression yields the adapter and whatever must outlive it.
 //! `each_case_is_in_its_macro` keeps a case from being written and never run.
 
@@ -10,6 +10,7 @@ pub mod clock;
 pub mod forge;
 pub mod ids;
 pub mod launcher;
+pub mod notifier;
 pub mod queue;
 pub mod store;
 
@@ -161,6 +162,26 @@ macro_rules! forge_contract {
     };
 }
 
+/// The contract of `Notifier` for one adapter; `$run` drives its futures, the expression yields a probe.
+#[macro_export]
+macro_rules! notifier_contract {
+    ($module:ident, $run:expr, $make:expr) => {
+        $crate::contract_tests!(
+            $module,
+            $run,
+            notifier,
+            $make,
+            [
+                what_is_delivered_was_accepted,
+                the_same_parcel_comes_again_with_its_id,
+                who_is_busy_or_absent_is_tried_later,
+                who_refuses_and_what_is_hopeless_is_given_up,
+                a_reason_repeats_nothing_of_the_receiver,
+            ]
+        );
+    };
+}
+
 /// The contract of `Queue` for one adapter; `$run` drives its futures, the expression yields a probe.
 #[macro_export]
 macro_rules! queue_contract {
@@ -298,6 +319,7 @@ mod tests {
             include_str!("contract/forge.rs"),
             include_str!("contract/queue.rs"),
             include_str!("contract/launcher.rs"),
+            include_str!("contract/notifier.rs"),
             include_str!("contract/clock.rs"),
             include_str!("contract/ids.rs"),
         ];

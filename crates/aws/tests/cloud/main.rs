@@ -14,6 +14,7 @@ mod blobs;
 mod hosted;
 mod hosting;
 mod launcher;
+mod notifier;
 mod queue;
 mod stage;
 mod store;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod client;
+mod contract;
 mod forge;
 mod guard;
 mod outbox;

@@ -86,7 +86,7 @@ async fn what_can_never_arrive_is_refused_and_what_may_is_tried_again() {
     assert!(matches!(sender.deliver(&mail).await, Answer::Refused { .. }));
 }
 
-fn mail(to: &[&str]) -> Mail {
+pub(crate) fn mail(to: &[&str]) -> Mail {
     Mail {
         id: "evt_1".to_owned(),
         to: to.iter().map(|address| (*address).to_owned()).collect(),
@@ -127,7 +127,7 @@ async fn relay(rcpt: &'static str) -> (u16, tokio::task::JoinHandle<Vec<String>>
     (port, heard)
 }
 
-fn mailer(port: u16) -> Mailer {
+pub(crate) fn mailer(port: u16) -> Mailer {
     Mailer::new(MailSettings {
         host: "127.0.0.1".to_owned(),
         port: Some(port),
