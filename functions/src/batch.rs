@@ -7,7 +7,7 @@ use crate::cloud::Cloud;
 use crate::start::{Failed, Function};
 use async_trait::async_trait;
 use aws::sqs::message::Poison;
-use aws::sqs::{Opened, Received, Unopened};
+use aws::sqs::{Opened, Unopened};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::Context;
 use lambda_runtime::tracing::error;
@@ -134,13 +134,9 @@ impl Batch {
 
     /// Has a message come again sooner than the queue by itself would let it.
     async fn give_back(&self, message: &SqsMessage, hidden_s: u64) {
-        let received = Received {
-            text: String::new(),
-            receipt: message.receipt_handle.clone().unwrap_or_default(),
-            receptions: receptions(message),
-        };
+        let receipt = message.receipt_handle.as_deref().unwrap_or_default();
         // Otherwise it comes later.
-        drop(self.cloud.queue.hide(self.topic, &received, hidden_s).await);
+        drop(self.cloud.queue.inbox(self.topic).hide(receipt, hidden_s).await);
     }
 }
 

@@ -9,6 +9,7 @@ pub mod cloud;
 pub mod door;
 pub mod metrics;
 pub mod path;
+pub mod redrive;
 pub mod repositories;
 pub mod start;
 pub mod task;

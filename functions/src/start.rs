@@ -76,7 +76,9 @@ pub fn run(name: &'static str, tokens: Tokens, make: Make) -> Result<(), Box<dyn
         let one = Arc::new(one);
         lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
             let one = Arc::clone(&one);
-            let span = info_span!("event", function = name, request_id = %event.context.request_id);
+            // The trace goes on by itself: the SDK sends its id with every request that it makes meanwhile.
+            let trace = event.context.xray_trace_id.as_deref().unwrap_or_default();
+            let span = info_span!("event", function = name, request_id = %event.context.request_id, trace);
             async move { handle(name, &one.0, one.1.as_ref(), event).await }.instrument(span)
         }))
         .await

@@ -2,6 +2,7 @@
 
 use crate::batch::stop_at;
 use crate::cloud::Cloud;
+use crate::redrive::redrive;
 use crate::start::{Failed, Function};
 use async_trait::async_trait;
 use aws::events::{RUN_FINISHED, SOURCE};
@@ -42,7 +43,7 @@ async fn until<T>(stop: Instant, work: impl Future<Output = ServiceResult<T>>) -
     }
 }
 
-/// The function that looks at everything that is open, and forgets what is over.
+/// The function that looks at everything that is open, and forgets what is over; it also redrives dead letters.
 #[derive(Debug)]
 pub struct Sweep(pub Cloud);
 
@@ -59,6 +60,12 @@ impl Function for Sweep {
                 };
                 let forgotten = until(stop, work).await?;
                 info!(runs = forgotten.len(), "runs were forgotten");
+            }
+            // Said by a person, who reads the answer.
+            "redrive" => {
+                let redriven = redrive(&self.0, &context, stop).await?;
+                info!(?redriven, "dead letters were handled again");
+                return Ok(serde_json::to_value(redriven)?);
             }
             other => return Err(Tick::unknown(other)),
         }

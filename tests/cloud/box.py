@@ -16,7 +16,7 @@ oom        a task has too little memory
 throttled  RunTask is refused because there were too many calls
 full       RunTask finds no room; AWS says so in an answer that is called a success
 killed     a function is ended in the middle of a batch that holds a message of the run
-lost       messages of the run are lost, for as long as the file is there
+lost       messages of the run are lost, for as long as the file is there; FAULTS/<run id>.lost names each
 held       tasks of the run are not started, for as long as the file is there
 
 Everything ends when standard input ends.
@@ -219,6 +219,10 @@ def disturbed_batch(esm: dict, function: dict, event: dict, batch: list, url: st
     if lost:
         sqs._delete_messages_for_esm(url, {message["receipt_handle"] for message in lost})
         gone = {message["id"] for message in lost}
+        for message in gone:
+            for run in runs[message]:
+                with open(os.path.join(FAULTS, run + ".lost"), "a") as file:
+                    file.write(message + "\n")
         batch = [message for message in batch if message["id"] not in gone]
         event = {"Records": [record for record in event["Records"] if record["messageId"] not in gone]}
     doomed.run = next((run for each in runs.values() for run in each if fault(run) == "killed"), None)

@@ -126,5 +126,8 @@ fn a_function_that_is_ended_in_the_middle_of_a_batch_is_made_up_for() {
 
 #[test]
 fn a_run_whose_messages_are_lost_ends_by_the_sweep() {
-    fs::remove_file(is_made_up_for("lost")).unwrap();
+    let fault = is_made_up_for("lost");
+    let lost = fs::read_to_string(fault.with_added_extension("lost")).unwrap();
+    assert!(!lost.is_empty(), "no message was lost");
+    fs::remove_file(fault).unwrap();
 }

@@ -68,7 +68,7 @@ impl Account {
     }
 }
 
-/// The queue of each topic, by URL.
+/// The queue of each topic, and that of dead events, by URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueUrls {
     /// Runs to be planned.
@@ -77,6 +77,8 @@ pub struct QueueUrls {
     pub launch: String,
     /// Runs to be proved and closed.
     pub aggregate: String,
+    /// No topic: events that functions could not be given or could not handle.
+    pub events_dead: String,
 }
 
 /// Where and how tasks are started.
@@ -169,6 +171,7 @@ impl Config {
                 plan: reading.need("FLEETEST_PLAN_QUEUE_URL", |text| check.queue_url(text)),
                 launch: reading.need("FLEETEST_LAUNCH_QUEUE_URL", |text| check.queue_url(text)),
                 aggregate: reading.need("FLEETEST_AGGREGATE_QUEUE_URL", |text| check.queue_url(text)),
+                events_dead: reading.need("FLEETEST_EVENTS_DEAD_QUEUE_URL", |text| check.queue_url(text)),
             },
             fleet: fleet(&mut reading, &check),
             event_bus: reading.need("FLEETEST_EVENT_BUS", |text| check.named("event bus", text)),

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-pub use inbox::{Opened, REASON_ATTRIBUTE, Received, Unopened};
+pub use inbox::{Inbox, Opened, REASON_ATTRIBUTE, Received, Unopened};
 
 /// Name of the port in errors.
 const PORT: &str = "queue";

@@ -4,6 +4,7 @@
 //! for each of them; the median is reported. A run that did not end as the suite should is an error, not a number.
 
 pub(crate) mod api;
+mod bill;
 pub(crate) mod cold;
 pub(crate) mod import;
 mod memory;

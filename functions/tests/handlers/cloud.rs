@@ -116,14 +116,14 @@ pub(crate) async fn accept_sample_run(cloud: &Cloud) -> RunId {
 
 /// Takes everything that waits for a topic.
 pub(crate) async fn received(cloud: &Cloud, topic: Topic) -> Vec<Received> {
-    let mut all = Vec::new();
+    let (inbox, mut all) = (cloud.queue.inbox(topic), Vec::new());
     loop {
-        let some = cloud.queue.receive(topic, 0, 30).await.unwrap();
+        let some = inbox.receive(0, 30).await.unwrap();
         if some.is_empty() {
             return all;
         }
         for message in &some {
-            cloud.queue.done(topic, message).await.unwrap();
+            inbox.done(message).await.unwrap();
         }
         all.extend(some);
     }

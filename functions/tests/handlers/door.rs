@@ -6,7 +6,9 @@ use functions::cloud::Cloud;
 use functions::door::Door;
 use functions::start::{Failed, Function as _};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use shared::ports::Topic;
+use testkit::emulator;
 
 struct Caller {
     door: Door,
@@ -94,6 +96,36 @@ async fn a_long_report_is_fetched_from_where_it_lies() {
 }
 
 #[tokio::test]
+async fn an_archive_that_is_announced_goes_to_the_bucket_past_the_function() {
+    let cloud = cloud().await;
+    let caller = Caller::of(&cloud).await;
+    // Larger than what the platform hands to a function.
+    let archive = [vec![0x1f, 0x8b], vec![7; 8 * 1024 * 1024]].concat();
+    let announced = json!({"size_bytes": archive.len(), "sha256": hex::encode(Sha256::digest(&archive))});
+    let post = async |path: &str, body: Value| {
+        let answer = caller.send("POST", path, Some(body), Some(("idempotency-key", path))).await;
+        (answer["statusCode"].clone(), serde_json::from_str(answer["body"].as_str().unwrap()).unwrap())
+    };
+    let (status, offered): (_, Value) = post("/v1/projects/click/sources", announced).await;
+    assert_eq!(status, 201, "{offered}");
+    let url = offered["upload_url"].as_str().unwrap().to_owned();
+    assert!(url.starts_with(&emulator::endpoint()) && url.contains("X-Amz-Signature="), "{url}");
+    let headers = offered["upload_headers"].as_object().unwrap().clone();
+    let put = move || {
+        let mut request = ureq::put(url);
+        for (name, value) in headers.iter().filter(|(name, _)| *name != "content-length") {
+            request = request.header(name, value.as_str().unwrap());
+        }
+        request.send(&archive[..]).unwrap().status().as_u16()
+    };
+    assert_eq!(tokio::task::spawn_blocking(put).await.unwrap(), 200);
+    let config = "[suite.unit]\nframework = \"command\"\ncommand = \"true\"\n";
+    let order = json!({"source": offered["id"], "config": config});
+    let (status, run) = post("/v1/projects/click/runs", order).await;
+    assert_eq!(status, 202, "{run}");
+}
+
+#[tokio::test]
 async fn a_repository_that_nobody_here_can_look_up_is_refused_when_it_is_named() {
     let cloud = cloud().await;
     let caller = Caller::of(&cloud).await;
@@ -102,8 +134,8 @@ async fn a_repository_that_nobody_here_can_look_up_is_refused_when_it_is_named()
         ("two", "https://gitlab.com/acme/two", 422),
         ("three", "https://github.com/acme", 422),
     ] {
-        let made =
-            caller.send("POST", "/v1/projects", Some(json!({"id": id, "repository": url})), None).await;
+        let body = json!({"id": id, "repository": url});
+        let made = caller.send("POST", "/v1/projects", Some(body), Some(("idempotency-key", id))).await;
         assert_eq!(made["statusCode"], status, "{made}");
         let told = made["body"].as_str().unwrap().contains("at github.com only");
         assert_eq!(told, status == 422, "{made}");

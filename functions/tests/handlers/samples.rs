@@ -1,6 +1,9 @@
 //! Every sample under `events/` through the function that it is for.
 
-use crate::cloud::{SAMPLE_RUN, accept_sample_run, buried, calm, cloud, key, received, root, sample};
+use crate::cloud::{
+    SAMPLE_RUN, accept_sample_run, buried, calm, cloud, context, key, received, root, sample,
+};
+use aws::sqs::DEAD_SUFFIX;
 use aws::sqs::message::Body;
 use functions::batch::Batch;
 use functions::cloud::Cloud;
@@ -18,9 +21,10 @@ use shared::ports::{Change, Condition, Topic, Wake, Write};
 use shared::service::repository::shard_key;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The samples that the tests below drive; another one under `events/` needs a test.
-const DRIVEN: [&str; 33] = [
+const DRIVEN: [&str; 34] = [
     "aggregate/claim-that-is-gone",
     "aggregate/one-wake",
     "aggregate/poison",
@@ -46,6 +50,7 @@ const DRIVEN: [&str; 33] = [
     "plan/poison",
     "plan/same-wake-twice",
     "schedule/tick",
+    "sweep/redrive",
     "sweep/retain",
     "sweep/tick",
     "task-events/failed-to-start",
@@ -266,6 +271,41 @@ async fn the_sweep_brings_a_run_to_its_end_by_itself() {
     assert_eq!(found.status, RunStatus::Finished);
     call(&sweep, "sweep/retain").await.unwrap();
     assert!(cloud.services.run(run).await.is_ok(), "a new run is kept");
+}
+
+#[tokio::test]
+async fn dead_letters_are_redriven_once_each() {
+    let cloud = cloud().await;
+    accept_sample_run(&cloud).await;
+    // Poison, which dies again; a wake that failed too often; events that their functions could not be given.
+    batch(&cloud, Topic::Plan, "plan/poison").await;
+    let wake = sample("plan/one-wake")["Records"][0]["body"].as_str().unwrap().to_owned();
+    let sqs = cloud.connection.sqs();
+    let urls = &cloud.config.queues;
+    let sends = async |url: &str, text: &str| {
+        sqs.send_message().queue_url(url).message_body(text).send().await.unwrap();
+    };
+    sends(&format!("{}{DEAD_SUFFIX}", urls.plan), &wake).await;
+    let stopped = sample("task-events/out-of-memory");
+    let wrapped = json!({"version": "1.0", "requestContext": {}, "requestPayload": stopped});
+    for text in [wrapped.to_string(), sample("sweep/tick").to_string(), "{".to_owned()] {
+        sends(&urls.events_dead, &text).await;
+    }
+    launch_sample_shard(&cloud).await;
+    received(&cloud, Topic::Aggregate).await;
+    let sweep = Sweep(cloud.clone());
+    let answer = call(&sweep, "sweep/redrive").await.unwrap();
+    let expected = json!({"messages": 3, "tasks": 1, "outdated": 1, "left": 1, "more": false});
+    assert_eq!(answer, expected);
+    assert_eq!(received(&cloud, Topic::Aggregate).await.len(), 1, "the end of the runner is news");
+    let again: Vec<String> =
+        received(&cloud, Topic::Plan).await.into_iter().map(|message| message.text).collect();
+    assert!(again.len() == 3 && again.contains(&wake), "{again:?}");
+    // What stays is not looked at again at once, and what was sent is not sent twice.
+    let nothing = json!({"messages": 0, "tasks": 0, "outdated": 0, "left": 0, "more": false});
+    assert_eq!(call(&sweep, "sweep/redrive").await.unwrap(), nothing);
+    let late = sweep.call(sample("sweep/redrive"), context(Duration::ZERO)).await.unwrap();
+    assert_eq!(late["more"], true, "{late}");
 }
 
 #[tokio::test]

@@ -108,6 +108,24 @@ fn kind(sort: &str) -> String {
     sort.split('#').next().unwrap_or_default().to_owned()
 }
 
+/// Units of reading that a document takes, or what is not there.
+#[must_use]
+pub fn read_units(document: Option<&Document>) -> u64 {
+    units(document.map_or(0, bytes), READ_UNIT_BYTES)
+}
+
+/// Units of reading that a page takes, whose documents are read together.
+#[must_use]
+pub fn page_units(page: &[Document]) -> u64 {
+    units(page.iter().map(bytes).sum(), READ_UNIT_BYTES)
+}
+
+/// Units of writing that a commit takes, in the table and in its indexes.
+#[must_use]
+pub fn write_units(writes: &[Write]) -> u64 {
+    price(writes).0.values().sum()
+}
+
 /// Units of writing by partition, and by kind of document.
 fn price(writes: &[Write]) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
     let factor = if writes.len() > 1 { 2 } else { 1 };

@@ -13,6 +13,7 @@ fn right() -> BTreeMap<&'static str, &'static str> {
         ("FLEETEST_PLAN_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/plan"),
         ("FLEETEST_LAUNCH_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/launch"),
         ("FLEETEST_AGGREGATE_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/aggregate"),
+        ("FLEETEST_EVENTS_DEAD_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/events-dead"),
         ("FLEETEST_CLUSTER", "arn:aws:ecs:eu-central-1:123456789012:cluster/fleet"),
         ("FLEETEST_TASK_DEFINITION", "runner:7"),
         ("FLEETEST_SUBNETS", "subnet-a, subnet-b"),

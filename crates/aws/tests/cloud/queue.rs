@@ -54,9 +54,9 @@ impl Probe {
 
     async fn look(&self) {
         for topic in [Topic::Plan, Topic::Launch, Topic::Aggregate] {
-            for message in hosted(self.cloud.queue.receive(topic, 0, HIDDEN_S)).await.unwrap() {
+            for message in hosted(self.cloud.queue.inbox(topic).receive(0, HIDDEN_S)).await.unwrap() {
                 let opened = hosted(self.cloud.queue.open(&message.text)).await.unwrap();
-                hosted(self.cloud.queue.done(topic, &message)).await.unwrap();
+                hosted(self.cloud.queue.inbox(topic).done(&message)).await.unwrap();
                 let Opened::Wake(wake) = opened else { panic!("{opened:?}") };
                 assert_eq!(wake.topic, topic);
                 self.waiting.lock().unwrap().push_back(wake);
@@ -93,7 +93,7 @@ fn wake(run: u128) -> Wake {
 
 /// Exactly one message of the topic.
 fn receive_one(cloud: &Cloud, hidden_s: u64) -> Received {
-    let mut all = block_on(hosted(cloud.queue.receive(Topic::Launch, 5, hidden_s))).unwrap();
+    let mut all = block_on(hosted(cloud.queue.inbox(Topic::Launch).receive(5, hidden_s))).unwrap();
     assert_eq!(all.len(), 1);
     all.remove(0)
 }
@@ -111,7 +111,7 @@ fn a_long_text_is_claimed_and_a_short_one_is_not() {
         block_on(hosted(cloud.queue.send_text(Topic::Launch, &text))).unwrap();
         let message = receive_one(&cloud, HIDDEN_S);
         assert_eq!(open(&cloud, &message.text).unwrap(), Opened::Text(text));
-        block_on(hosted(cloud.queue.done(Topic::Launch, &message))).unwrap();
+        block_on(hosted(cloud.queue.inbox(Topic::Launch).done(&message))).unwrap();
         assert_eq!(block_on(hosted(cloud.blobs.list("claims/"))).unwrap().len(), claims, "{length}");
     }
 }
@@ -151,7 +151,7 @@ fn a_wake_delayed_longer_than_a_queue_can_is_sent_on_until_it_is_due() {
     assert!(cloud.clock.now().0 >= due);
 
     block_on(hosted(cloud.queue.send(wake(2), delay_ms))).unwrap();
-    let at_once = block_on(hosted(cloud.queue.receive(Topic::Launch, 0, HIDDEN_S))).unwrap();
+    let at_once = block_on(hosted(cloud.queue.inbox(Topic::Launch).receive(0, HIDDEN_S))).unwrap();
     assert_eq!(at_once, [], "it was not delayed at all");
 }
 
@@ -161,11 +161,11 @@ fn a_hidden_message_comes_again_and_says_how_often() {
     block_on(hosted(cloud.queue.send(wake(1), 0))).unwrap();
     let first = receive_one(&cloud, HIDDEN_S);
     assert_eq!(first.receptions, 1);
-    assert_eq!(block_on(hosted(cloud.queue.receive(Topic::Launch, 0, HIDDEN_S))).unwrap(), []);
-    block_on(hosted(cloud.queue.hide(Topic::Launch, &first, 0))).unwrap();
+    assert_eq!(block_on(hosted(cloud.queue.inbox(Topic::Launch).receive(0, HIDDEN_S))).unwrap(), []);
+    block_on(hosted(cloud.queue.inbox(Topic::Launch).hide(&first.receipt, 0))).unwrap();
     let second = receive_one(&cloud, HIDDEN_S);
     assert_eq!((second.receptions, &second.text), (2, &first.text));
-    block_on(hosted(cloud.queue.done(Topic::Launch, &second))).unwrap();
+    block_on(hosted(cloud.queue.inbox(Topic::Launch).done(&second))).unwrap();
 }
 
 #[test]
@@ -184,6 +184,21 @@ fn poison_is_buried_with_its_reason() {
 }
 
 #[test]
+fn a_dead_message_is_sent_again_as_it_was() {
+    let cloud = block_on(cloud());
+    let text = "no message of ours";
+    let Err(Unopened::Poison(poison)) = open(&cloud, text) else { panic!("it was opened") };
+    block_on(hosted(cloud.queue.bury(Topic::Launch, text, &poison))).unwrap();
+    let dead = cloud.queue.dead(Topic::Launch);
+    let letter = block_on(hosted(dead.receive(5, HIDDEN_S))).unwrap().remove(0);
+    block_on(hosted(cloud.queue.send_again(Topic::Launch, &letter))).unwrap();
+    block_on(hosted(dead.done(&letter))).unwrap();
+    let again = receive_one(&cloud, HIDDEN_S);
+    assert_eq!(again.text, text);
+    assert!(again.sent_at >= letter.sent_at && letter.sent_at.0 > 0, "{letter:?} {again:?}");
+}
+
+#[test]
 fn many_wakes_go_in_batches_of_ten() {
     let cloud = block_on(cloud());
     let before = cloud.connection.counts().of("SQS");
@@ -193,7 +208,7 @@ fn many_wakes_go_in_batches_of_ten() {
     assert_eq!(cloud.connection.counts().of("SQS") - before, batches);
     let mut arrived = std::collections::BTreeSet::new();
     while arrived.len() < wakes.len() {
-        for message in block_on(hosted(cloud.queue.receive(Topic::Launch, 5, HIDDEN_S))).unwrap() {
+        for message in block_on(hosted(cloud.queue.inbox(Topic::Launch).receive(5, HIDDEN_S))).unwrap() {
             let Opened::Wake(wake) = open(&cloud, &message.text).unwrap() else { panic!("{message:?}") };
             arrived.insert(wake);
         }
@@ -210,7 +225,7 @@ fn a_missing_queue_is_named_and_denied() {
     for error in [
         block_on(hosted(queue.send(wake(1), 0))).unwrap_err(),
         block_on(hosted(queue.send_all(&[(wake(1), 0)]))).unwrap_err(),
-        block_on(hosted(queue.receive(Topic::Launch, 0, 1))).unwrap_err(),
+        block_on(hosted(queue.inbox(Topic::Launch).receive(0, 1))).unwrap_err(),
     ] {
         assert!(matches!(&error, PortError::Denied { subject, .. } if *subject == missing), "{error}");
     }

@@ -84,5 +84,7 @@ pub(crate) async fn queues(connection: &Connection) -> QueueUrls {
             urls.push(hosted(create.send()).await.unwrap().queue_url.unwrap());
         }
     }
-    QueueUrls { plan: urls[0].clone(), launch: urls[2].clone(), aggregate: urls[4].clone() }
+    let create = sqs.create_queue().queue_name(format!("{name}-events{DEAD_SUFFIX}"));
+    let events_dead = hosted(create.send()).await.unwrap().queue_url.unwrap();
+    QueueUrls { plan: urls[0].clone(), launch: urls[2].clone(), aggregate: urls[4].clone(), events_dead }
 }

@@ -4,7 +4,7 @@
 //! The platform is a small server on loopback that speaks as much of the runtime API as a start needs, and gives the
 //! secret that some functions fetch. Nothing of AWS is in these figures: no download of the code, no sandbox, no network.
 
-use super::section;
+use super::{bill, section};
 use crate::table::Table;
 use crate::{launch, place, say, toolbox};
 use anyhow::{Context as _, Result, bail};
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const BYTES_PER_MB: f64 = 1_000_000.0;
 
 /// What a stack gives its functions.
-const ENVIRONMENT: [(&str, &str); 15] = [
+const ENVIRONMENT: [(&str, &str); 16] = [
     ("AWS_REGION", "eu-central-1"),
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_SECRET_ACCESS_KEY", "test"),
@@ -37,6 +37,7 @@ const ENVIRONMENT: [(&str, &str); 15] = [
     ("FLEETEST_PLAN_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/plan"),
     ("FLEETEST_LAUNCH_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/launch"),
     ("FLEETEST_AGGREGATE_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/aggregate"),
+    ("FLEETEST_EVENTS_DEAD_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/events-dead"),
     ("FLEETEST_CLUSTER", "runners"),
     ("FLEETEST_TASK_DEFINITION", "runner"),
     ("FLEETEST_SUBNETS", "subnet-1"),
@@ -84,9 +85,10 @@ pub(crate) fn command(rounds: usize) -> Result<()> {
     let text = format!(
         "# Starts of the functions\n\nFrom the start of the process to its first request for an event, {rounds} rounds in turn on a machine with \
          {cores} core(s), under a runtime API on loopback (targets: < {TARGET_MS} ms, < {TARGET_MB} MB). Four of them fetch the key of the tokens \
-         meanwhile. Built as SAM builds them, {}, stripped.\nMade by `cargo xtask bench cold`.\n\n{}",
+         meanwhile. Built as SAM builds them, {}, stripped.\nMade by `cargo xtask bench cold`.\n\n{}\n{}",
         std::env::consts::ARCH,
-        table.markdown()
+        table.markdown(),
+        bill::text()?
     );
     say::out(&text);
     section::store(&place::root().join("docs").join("performance.md"), "cold", &text)
