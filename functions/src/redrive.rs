@@ -86,14 +86,15 @@ pub async fn redrive(cloud: &Cloud, context: &Context, stop: Instant) -> Result<
                     Ok(_) => redriven.tasks += 1,
                     Err(error) => {
                         redriven.left += 1;
-                        warn!(%error, letter = letter.text, "a dead event still cannot be handled");
+                        // What an event repeats of a task may hold the token of its runner.
+                        warn!(%error, bytes = letter.text.len(), "a dead event still cannot be handled");
                         continue;
                     }
                 },
                 Dead::Outdated => redriven.outdated += 1,
                 Dead::Unknown => {
                     redriven.left += 1;
-                    warn!(letter = letter.text, "a dead event is none of ours");
+                    warn!(bytes = letter.text.len(), "a dead event is none of ours");
                     continue;
                 }
             }
@@ -103,20 +104,26 @@ pub async fn redrive(cloud: &Cloud, context: &Context, stop: Instant) -> Result<
     Ok(redriven)
 }
 
-/// The next letters that were dead when this began; those that died again since are for another time.
+/// The next letters that were dead when this began, if any; those that died since are for another time, and stay hidden
+/// until then.
 async fn next(
     dead: &Inbox,
     begun: Timestamp,
     stop: Instant,
     redriven: &mut Redriven,
 ) -> Result<Option<Vec<Received>>, Failed> {
-    if Instant::now() >= stop {
-        redriven.more = true;
-        return Ok(None);
+    while Instant::now() < stop {
+        let letters = dead.receive(WAIT_S, HIDDEN_S).await?;
+        if letters.is_empty() {
+            return Ok(None);
+        }
+        let old: Vec<Received> = letters.into_iter().filter(|letter| letter.sent_at < begun).collect();
+        if !old.is_empty() {
+            return Ok(Some(old));
+        }
     }
-    let letters = dead.receive(WAIT_S, HIDDEN_S).await?;
-    let old: Vec<Received> = letters.into_iter().filter(|letter| letter.sent_at < begun).collect();
-    Ok((!old.is_empty()).then_some(old))
+    redriven.more = true;
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub struct Checker {
     fleet: Arc<Fleet>,
     floor: Arc<Floor>,
     launch_limit: u32,
+    /// How many runs may be at work.
+    run_limit: Option<u32>,
     runs: BTreeMap<RunId, Run>,
     jobs: BTreeMap<(RunId, JobNo), JobPicture>,
 }
@@ -70,7 +72,7 @@ impl Checker {
         (store, blobs): (&Arc<MemoryStore>, &Arc<MemoryBlobs>),
         fleet: &Arc<Fleet>,
         floor: &Arc<Floor>,
-        launch_limit: u32,
+        (launch_limit, run_limit): (u32, Option<u32>),
     ) -> Self {
         Self {
             hub: Arc::clone(hub),
@@ -79,6 +81,7 @@ impl Checker {
             fleet: Arc::clone(fleet),
             floor: Arc::clone(floor),
             launch_limit,
+            run_limit,
             runs: BTreeMap::new(),
             jobs: BTreeMap::new(),
         }
@@ -136,6 +139,10 @@ impl Checker {
             }
             "shard" => {
                 let shard: Shard = self.read(key)?;
+                let begun = self.runs.get(&run).is_some_and(|run| run.begun_at.is_some());
+                ensure(self.run_limit.is_none() || begun || shard.started_at.is_none(), || {
+                    "a runner was launched for a run that has to wait".to_owned()
+                })?;
                 self.picture(id).shard_written(shard, limit)?;
             }
             "lease" => {
@@ -170,7 +177,11 @@ impl Checker {
         })?;
         explained(run.judgement.as_ref())?;
         self.runs.insert(id, run);
-        Ok(())
+        let at_work = |run: &&Run| run.begun_at.is_some() && run.status != RunStatus::Finished;
+        let count = self.runs.values().filter(at_work).count();
+        ensure(self.run_limit.is_none_or(|limit| count <= limit as usize), || {
+            format!("{count} runs are at work, more than may be")
+        })
     }
 
     fn picture(&mut self, id: (RunId, JobNo)) -> &mut JobPicture {

@@ -80,7 +80,8 @@ pub fn history(scenario: &Scenario, trouble: Trouble, tracing: bool) -> History 
     let blobs = Arc::new(MemoryBlobs::default());
     let world = build(scenario, trouble, &hub, (&store, &blobs));
     let limit = world.services.settings.clocks.launch_limit;
-    let checker = Checker::new(&hub, (&store, &blobs), &world.fleet, &world.floor, limit);
+    let limits = (limit, scenario.limit);
+    let checker = Checker::new(&hub, (&store, &blobs), &world.fleet, &world.floor, limits);
     let mut play = Play {
         scheduler: Scheduler::new(Arc::clone(&hub), Arc::clone(&world.fleet)),
         calm_at: hub.now().plus_ms(scenario.trouble_ms),

@@ -118,6 +118,8 @@ impl Stack {
         deploy.args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--parameter-overrides"]);
         deploy.args(["Stage=dev", "Architecture=x86_64", &format!("RunnerImage={IMAGE}")]);
         deploy.arg(format!("EndpointUrl={}", self.emulator.endpoint()));
+        // Repositories of nobody: they are taken, and looked up in vain.
+        deploy.args(["GithubHost=git.invalid", "GithubApiUrl=https://git.invalid/api/v3"]);
         // Callers of functions see a version; a parameter alone does not publish one.
         deploy.arg(format!("Release={}", if link.is_some() { "second" } else { "first" }));
         deploy.args(link.map(|link| format!("LinkUrl={link}")));

@@ -6,6 +6,7 @@
 //! the platform for each message in it.
 
 use crate::cloud::{calm, cloud, received, sample};
+use crate::template::may;
 use async_trait::async_trait;
 use aws::config::Config;
 use aws::count::Counted;
@@ -144,6 +145,23 @@ fn weighed(cloud: Cloud, book: &Arc<Book>) -> Cloud {
     Cloud { services: Arc::new(services), ..cloud }
 }
 
+/// The rights that a request takes, where they are not called like it.
+fn actions(service: &str, operation: &str) -> Vec<String> {
+    let all: &[&str] = match (service, operation) {
+        ("DynamoDB", "TransactWriteItems") => {
+            &["dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
+        }
+        ("S3", "HeadObject") => &["s3:GetObject"],
+        ("S3", "ListObjectsV2") => &["s3:ListBucket"],
+        ("S3", "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload") => &["s3:PutObject"],
+        ("SQS", "SendMessageBatch") => &["sqs:SendMessage"],
+        // Tasks are tagged and given their role.
+        ("ECS", "RunTask") => &["ecs:RunTask", "ecs:TagResource", "iam:PassRole"],
+        _ => return vec![format!("{}:{operation}", service.to_lowercase().replace(' ', ""))],
+    };
+    all.iter().map(|action| (*action).to_owned()).collect()
+}
+
 /// The functions that a run goes through.
 struct Stack {
     book: Arc<Book>,
@@ -204,8 +222,19 @@ impl Stack {
         self.counted().iter().map(|(name, cloud)| (*name, cloud.connection.counts().so_far())).collect()
     }
 
+    /// What a function sends, its role allows. The emulator would not tell.
+    fn check_rights(&self) {
+        for (function, counted) in self.sent() {
+            for (service, operation) in counted.keys() {
+                for action in actions(service, operation) {
+                    assert!(may(function, &action), "`{function}` may not `{action}`");
+                }
+            }
+        }
+    }
+
     /// Each thing that is paid, how often, and what that is in US$.
-    fn bill(&self) -> Vec<(&'static str, u64, f64)> {
+    fn bill(&self, shards: u32) -> Vec<(&'static str, u64, f64)> {
         let mut sent: BTreeMap<&str, u64> = BTreeMap::new();
         let counts = self.sent();
         for ((service, operation), count) in counts.iter().flat_map(|(_, counted)| counted) {
@@ -228,7 +257,8 @@ impl Stack {
             // Sent, received and deleted.
             ("requests for messages", of("messages sent") + 2 * messages, PRICES.message),
             ("requests over HTTP", http, PRICES.http),
-            ("calls of functions", http + messages, PRICES.invocation),
+            // Of each task is told that it runs and that it has stopped.
+            ("calls of functions", http + messages + 2 * u64::from(shards), PRICES.invocation),
         ];
         bill.map(|(what, count, price)| (what, count, price * count as f64 / 1e6)).to_vec()
     }
@@ -398,7 +428,8 @@ async fn play(shards: u32, units: usize) -> f64 {
         "{requests} requests for {shards} shards and {batches} batches: {:?}",
         stack.sent()
     );
-    let bill = stack.bill();
+    stack.check_rights();
+    let bill = stack.bill(shards);
     let price: f64 = bill.iter().map(|(_, _, price)| price).sum();
     // For `cargo xtask bench cold`, which puts it into the documentation.
     let cases = units * CASES_PER_UNIT;

@@ -93,6 +93,15 @@ fn statements(template: &Value) -> Vec<(&str, Value)> {
     found
 }
 
+/// Whether the role of a function may do something at all, to whatever.
+pub(crate) fn may(function: &str, action: &str) -> bool {
+    let template = template();
+    let (_, name, _) = functions(&template).into_iter().find(|(binary, ..)| binary == function).unwrap();
+    let role = name.replace("Function", "Role");
+    let mut own = statements(&template).into_iter().filter(|(of, _)| *of == role);
+    own.any(|(_, statement)| list(&statement["Action"]).contains(&&json!(action)))
+}
+
 fn folders(of: &str, holding: Option<&str>) -> BTreeSet<String> {
     let folders = fs::read_dir(root().join(of)).unwrap().map(|entry| entry.unwrap().path());
     folders

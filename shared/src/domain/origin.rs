@@ -53,9 +53,10 @@ pub struct Origin {
     pub actor: String,
     /// Runs with a higher number are started first.
     pub priority: i32,
-    /// Runs of its project that may be at work at the same time, as that was when it was accepted; `None` = any number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
+    /// Whether its project limited how many runs are at work when it was accepted: then it waits for its turn, under the
+    /// limit that the project has by then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub limited: bool,
     /// Names of the suites, as far as they are known.
     pub suites: Vec<String>,
     /// Whether it waits for someone's approval.

@@ -39,7 +39,7 @@ pub struct Run {
     pub queued_at: Timestamp,
     /// When it must be over.
     pub deadline: Timestamp,
-    /// When it was its turn, if its project limits how many runs are at work.
+    /// When its waiting was over, where it had to wait for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun_at: Option<Timestamp>,
     /// When it was over.
@@ -70,18 +70,26 @@ impl Run {
         anew && self.origin.branch.is_some() && !self.partial && !self.origin.parked
     }
 
-    /// Whether it is its turn among the other runs of its project: fewer are at work, or before it, than may be. Who asks
-    /// in which order makes no difference, so that of two that ask at once not both are first.
+    /// Whether it is its turn among the other runs of its project: fewer are at work, or before it, than may be.
     #[must_use]
-    pub fn has_turn<'r>(&self, others: impl Iterator<Item = &'r Self>) -> bool {
-        let Some(limit) = self.origin.concurrency else { return true };
+    pub fn has_turn<'r>(&self, limit: u32, others: impl Iterator<Item = &'r Self>) -> bool {
         let place = |run: &Self| (Reverse(run.origin.priority), run.queued_at, run.id);
-        // Those that are not planned yet, or will never be, hold nobody up.
-        let planned = |other: &&Self| other.status == RunStatus::Running && other.id != self.id;
-        let waits = |other: &Self| other.begun_at.is_none();
-        let first = |other: &&Self| !waits(other) || (other.cancel.is_none() && place(other) < place(self));
-        let ahead = others.filter(planned).filter(first).count();
-        self.begun_at.is_some() || ahead < usize::try_from(limit).unwrap_or(usize::MAX)
+        let first =
+            |other: &&Self| other.is_at_work() || (other.cancel.is_none() && place(other) < place(self));
+        let ahead = others.filter(|other| other.id != self.id && other.takes_turns()).filter(first).count();
+        ahead < usize::try_from(limit).unwrap_or(usize::MAX)
+    }
+
+    /// Whether it counts among the runs of its project: one that is not planned yet, or will never be, holds nobody up.
+    #[must_use]
+    pub fn takes_turns(&self) -> bool {
+        self.status == RunStatus::Running && self.origin.trigger != Trigger::Import
+    }
+
+    /// Whether it does not wait for its turn any more, or never had to.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.begun_at.is_some() || !self.origin.limited
     }
 
     /// Whether it takes the place of `older`. A branch of a pull request is another one than the branch of the same

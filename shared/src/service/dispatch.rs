@@ -4,7 +4,7 @@
 //! once decide the same; a shard that both launch is launched once.
 
 use super::project::project_key;
-use super::repository::{OPEN_RUNS, Stored, load, load_all, load_run, partition};
+use super::repository::{Commit, OPEN_RUNS, Stored, load, load_all, load_run, partition};
 use super::{ServiceResult, Services};
 use crate::domain::admit::{Grant, OpenRun, Want, admit};
 use crate::domain::id::{ProjectId, RunId};
@@ -128,7 +128,7 @@ impl Services {
 
     async fn honour(&self, found: &mut Waiting, grant: Grant) -> ServiceResult<()> {
         if found.shards.iter().all(|shard| shard.value.started_at.is_none()) {
-            match self.begin(found.run.clone()).await? {
+            match self.begin(found.run.clone(), Commit::new()).await? {
                 Some(begun) => found.run = begun,
                 None => return Ok(()),
             }

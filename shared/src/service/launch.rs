@@ -4,6 +4,7 @@
 //! launching without a handle; the next pass calls the launcher again, which starts nothing twice.
 
 use super::repository::{Commit, Stored, job_key, load, load_run_and_jobs, load_shards, shard_key};
+use super::turn::Seen;
 use super::{ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::run::{Job, JobStatus, RunStatus};
@@ -47,14 +48,20 @@ impl Services {
     /// # Errors
     /// Port errors; what was not launched is launched by the next pass.
     pub async fn launch(&self, run: RunId) -> ServiceResult<()> {
-        if self.settings.slots.is_some() { self.dispatch().await } else { self.launch_run(run).await }
+        if self.settings.slots.is_some() { self.dispatch().await } else { self.launch_run(run, None).await }
     }
 
-    pub(crate) async fn launch_run(&self, run: RunId) -> ServiceResult<()> {
+    /// The same of one run; one that had to wait by what was `seen` before is not looked into.
+    pub(crate) async fn launch_run(&self, run: RunId, seen: Option<&mut Seen>) -> ServiceResult<()> {
         let now = self.clock.now();
         let store = self.store.as_ref();
         let Some((run, jobs)) = load_run_and_jobs(store, run, now).await? else { return Ok(()) };
         if run.value.status == RunStatus::Finished || run.value.cancel.is_some() {
+            return Ok(());
+        }
+        if let Some(seen) = seen
+            && self.waits(&run.value, seen).await?
+        {
             return Ok(());
         }
         if self.in_turn(run).await?.is_none() {

@@ -56,7 +56,7 @@ impl Services {
             trigger: asker.trigger,
             parked: asker.parked,
             priority: order.priority,
-            concurrency: project.settings.concurrency,
+            limited: project.settings.concurrency.is_some(),
             pull_request: order.pull_request,
             ..Origin::of(&spec)
         };

@@ -50,8 +50,12 @@ impl Services {
             let what = format!("no case of `{}` is to be run again (use `all` for the whole run)", run.id);
             return Err(ServiceError::Invalid(what));
         }
-        let origin =
-            Origin { trigger: Trigger::Rerun { of: run.id }, actor: actor.to_owned(), ..run.origin.clone() };
+        let origin = Origin {
+            trigger: Trigger::Rerun { of: run.id },
+            actor: actor.to_owned(),
+            limited: self.limit_of(&run.origin.project).await?.is_some(),
+            ..run.origin.clone()
+        };
         self.submit_from(RunId(self.ids.uuid()), &spec, origin).await
     }
 

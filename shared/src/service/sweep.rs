@@ -1,6 +1,7 @@
 //! The periodic pass: everything that is not finished is looked at, whatever messages were lost.
 
 use super::repository::OPEN_RUNS;
+use super::turn::Seen;
 use super::{ServiceResult, Services};
 use crate::domain::id::RunId;
 use crate::domain::run::JobStatus;
@@ -16,12 +17,12 @@ impl Services {
     /// The first error of any run.
     pub async fn sweep(&self) -> ServiceResult<()> {
         let keys = self.store.query_index(OPEN_RUNS, "~", RUNS_PER_SWEEP).await?;
-        let mut first_error = None;
+        let (mut first_error, mut seen) = (None, Seen::default());
         for key in keys {
             let Some(run) = key.partition.strip_prefix("run#").and_then(|id| id.parse::<RunId>().ok()) else {
                 continue;
             };
-            if let Err(error) = self.sweep_run(run).await {
+            if let Err(error) = self.sweep_one(run, Some(&mut seen)).await {
                 first_error = first_error.or(Some(error));
             }
         }
@@ -38,6 +39,10 @@ impl Services {
     /// # Errors
     /// Port errors.
     pub async fn sweep_run(&self, run: RunId) -> ServiceResult<()> {
+        self.sweep_one(run, None).await
+    }
+
+    async fn sweep_one(&self, run: RunId, seen: Option<&mut Seen>) -> ServiceResult<()> {
         self.plan(run).await?;
         for job in self.jobs(run, self.clock.now()).await? {
             if job.value.status == JobStatus::Running {
@@ -45,7 +50,7 @@ impl Services {
             }
         }
         if self.settings.slots.is_none() {
-            self.launch_run(run).await?;
+            self.launch_run(run, seen).await?;
         }
         self.aggregate(run).await?;
         self.rest(run).await

@@ -1,83 +1,135 @@
 //! Turns: where runs have to wait for others, and when waiting is over.
 //!
-//! Where slots are given out, `dispatch` decides on all runs together. Elsewhere a run decides for itself, and only if
-//! its project limits how many may be at work: it looks at the others, and begins if it is one of the first. A limit
-//! counts for the runs that are accepted under it. An index that lags may let one more begin.
+//! Where slots are given out, `dispatch` decides on all runs together. Elsewhere a run decides for itself, and only if its
+//! project limits how many may be at work: it looks at the others, and begins if it is one of the first. Beginnings of a
+//! project come one after the other: each replaces a document that was read before the others were looked at. Only an
+//! index that does not show yet who has begun may let one more begin.
 
-use super::repository::{Commit, Stored, load_together, run_key};
-use super::submit::{QUEUE_PATIENCE_MS, open_entry};
+use super::project::project_key;
+use super::repository::{Commit, Stored, load, load_together, project_partition, run_key};
+use super::submit::{load_spec, open_entry};
 use super::{ServiceResult, Services};
-use crate::domain::id::RunId;
+use crate::domain::id::{ProjectId, RunId};
 use crate::domain::origin::Origin;
-use crate::domain::run::{Run, RunStatus};
+use crate::domain::project::Project;
+use crate::domain::run::Run;
 use crate::ports::{Condition, Key, Topic};
+use serde::{Deserialize, Serialize};
 
 /// Runs that are read at once.
 const PAGE: usize = 100;
 
+/// The run of a project that began last.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct LastTurn {
+    run: RunId,
+}
+
+/// The runs that take turns, of all projects, as they were at some moment; read when the first is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Option<Vec<Run>>);
+
+fn turn_key(project: &ProjectId) -> Key {
+    Key::new(project_partition(project), "turn".to_owned())
+}
+
 impl Services {
     /// Whether a run of this origin may have to wait for others, which is not its own time.
     pub(crate) fn may_wait(&self, origin: &Origin) -> bool {
-        self.settings.slots.is_some() || origin.concurrency.is_some()
+        self.settings.slots.is_some() || origin.limited
+    }
+
+    /// How many runs of a project may be at work; `None` = any number.
+    pub(crate) async fn limit_of(&self, project: &ProjectId) -> ServiceResult<Option<u32>> {
+        let stored = load::<Project>(self.store.as_ref(), &project_key(project), self.clock.now()).await?;
+        Ok(stored.and_then(|stored| stored.value.settings.concurrency))
+    }
+
+    /// Whether the run had to wait for others by what was seen; a pass over many runs asks this first, because it asks the
+    /// store once for all of them.
+    pub(crate) async fn waits(&self, run: &Run, seen: &mut Seen) -> ServiceResult<bool> {
+        if run.is_at_work() {
+            return Ok(false);
+        }
+        let Some(limit) = self.limit_of(&run.origin.project).await? else { return Ok(false) };
+        let all = match seen.0.take() {
+            Some(all) => all,
+            None => self.turn_takers().await?,
+        };
+        let waits = !run.has_turn(limit, rivals(run, &all));
+        seen.0 = Some(all);
+        Ok(waits)
     }
 
     /// The run, if it may be at work; one whose turn it is begins now.
     pub(crate) async fn in_turn(&self, run: Stored<Run>) -> ServiceResult<Option<Stored<Run>>> {
-        if run.value.origin.concurrency.is_none() || run.value.begun_at.is_some() {
+        if run.value.is_at_work() {
             return Ok(Some(run));
         }
-        let others = self.rivals(&run.value).await?;
-        if run.value.has_turn(others.iter()) { self.begin(run).await } else { Ok(None) }
+        let key = turn_key(&run.value.origin.project);
+        let last = load::<LastTurn>(self.store.as_ref(), &key, self.clock.now()).await?;
+        if let Some(limit) = self.limit_of(&run.value.origin.project).await? {
+            let all = self.turn_takers().await?;
+            if !run.value.has_turn(limit, rivals(&run.value, &all)) {
+                return Ok(None);
+            }
+        }
+        let condition = last.map_or(Condition::Absent, |last| Condition::Version(last.version));
+        let mut commit = Commit::new();
+        commit.put(key, condition, &LastTurn { run: run.value.id }, None)?;
+        self.begin(run, commit).await
     }
 
     /// Wakes who is next after a run that is over.
     pub(crate) async fn pass_turn(&self, over: &Run) -> ServiceResult<()> {
-        if over.origin.concurrency.is_none() || self.settings.slots.is_some() {
+        if !over.origin.limited || self.settings.slots.is_some() {
             return Ok(());
         }
-        let rivals = self.rivals(over).await?;
-        let is_next = |run: &&Run| run.begun_at.is_none() && run.has_turn(rivals.iter());
-        for run in rivals.iter().filter(is_next) {
+        let Some(limit) = self.limit_of(&over.origin.project).await? else { return Ok(()) };
+        let all = self.turn_takers().await?;
+        let others = || rivals(over, &all);
+        for run in others().filter(|run| !run.is_at_work() && run.has_turn(limit, others())) {
             self.wake(Topic::Launch, run.id, 0).await;
         }
         Ok(())
     }
 
-    /// The other runs of its project that are planned and not over.
-    async fn rivals(&self, run: &Run) -> ServiceResult<Vec<Run>> {
-        let open: Vec<RunId> =
-            self.open_runs("~").await?.into_iter().filter(|other| *other != run.id).collect();
-        let mut rivals = Vec::new();
-        for some in open.chunks(PAGE) {
+    /// All runs that take turns, of all projects.
+    async fn turn_takers(&self) -> ServiceResult<Vec<Run>> {
+        let mut all = Vec::new();
+        for some in self.open_runs("~").await?.chunks(PAGE) {
             let keys: Vec<Key> = some.iter().map(|id| run_key(*id)).collect();
             let mut found = load_together(self.store.as_ref(), &keys, self.clock.now()).await?;
             for _ in some {
-                let other: Option<Stored<Run>> = found.take()?;
-                let rival = |other: &Run| {
-                    other.origin.project == run.origin.project && other.status == RunStatus::Running
-                };
-                rivals.extend(other.map(|other| other.value).filter(rival));
+                let run: Option<Stored<Run>> = found.take()?;
+                all.extend(run.map(|run| run.value).filter(Run::takes_turns));
             }
         }
-        Ok(rivals)
+        Ok(all)
     }
 
-    /// Waiting is over: the run's own time begins. Nothing if someone has changed the run meanwhile; the next pass decides
-    /// again.
-    pub(crate) async fn begin(&self, run: Stored<Run>) -> ServiceResult<Option<Stored<Run>>> {
+    /// Waiting is over: the run's own time begins, in this commit. Nothing if someone has changed what it depends on; the
+    /// next pass decides again.
+    pub(crate) async fn begin(
+        &self,
+        run: Stored<Run>,
+        mut commit: Commit,
+    ) -> ServiceResult<Option<Stored<Run>>> {
         let Stored { value, version } = run;
-        let now = self.clock.now();
-        let own_ms = value.deadline.since_ms(value.queued_at).saturating_sub(QUEUE_PATIENCE_MS);
-        let limited = value.origin.concurrency.is_some();
-        if value.begun_at.is_some() || (own_ms == 0 && !limited) {
+        if value.begun_at.is_some() {
             return Ok(Some(Stored { value, version }));
         }
-        let deadline = if own_ms == 0 { value.deadline } else { value.deadline.min(now.plus_ms(own_ms)) };
-        let begun_at = limited.then_some(now);
-        let next = Run { deadline, begun_at, ..value };
-        let mut commit = Commit::new();
+        let now = self.clock.now();
+        let own_ms = load_spec(self, value.id).await?.timeout_ms;
+        let next = Run { deadline: value.deadline.min(now.plus_ms(own_ms)), begun_at: Some(now), ..value };
         commit.put_run(Condition::Version(version), &next, Some(open_entry(&next)))?;
         let begun = commit.attempt(self.store.as_ref()).await?;
         Ok(begun.then_some(Stored { value: next, version: version + 1 }))
     }
+}
+
+/// The others of its project.
+fn rivals<'r>(run: &Run, all: &'r [Run]) -> impl Iterator<Item = &'r Run> {
+    let (project, id) = (run.origin.project.clone(), run.id);
+    all.iter().filter(move |other| other.origin.project == project && other.id != id)
 }

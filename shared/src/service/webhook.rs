@@ -173,6 +173,7 @@ impl Services {
             trigger: Trigger::Webhook { event: received.event.clone() },
             actor: format!("github:{}", push.sender),
             parked: push.fork,
+            limited: project.settings.concurrency.is_some(),
             ..Origin::of(&spec)
         };
         match self.submit_from(received.run_id(), &spec, origin).await {

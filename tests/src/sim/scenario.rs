@@ -54,6 +54,8 @@ pub struct Scenario {
     pub quotas: Option<Quotas>,
     /// How far one step goes.
     pub stride: Stride,
+    /// How many runs of the project may be at work; then all are submitted at once.
+    pub limit: Option<u32>,
 }
 
 /// Steps so short that a job of a few shards is worked on like one of hundreds.
@@ -61,6 +63,8 @@ const SHORT: Stride =
     Stride { shards_per_commit: 2, commits_per_pass: 1, launches: 2, few_shards: 1, page: 1 };
 /// How much longer jobs are there, in shards.
 const MORE_SHARDS: u32 = 3;
+/// Runs of a project that limits how many are at work.
+const LIMITED_RUNS: u32 = 4;
 /// Launches that find no room, of 1,000, where there is none for long.
 const SELDOM_ROOM: u64 = 500;
 
@@ -85,6 +89,7 @@ impl Scenario {
             |rate: u64| rate * [0, 1, 4, 12].get(usize::try_from(mood).unwrap_or(0)).unwrap_or(&0) / 4;
         // Decided by the seed itself, so that all other histories stay as they were drawn before.
         let (short, crowded) = (matches!(seed % 16, 3 | 5 | 9), seed % 16 == 5);
+        let limit = matches!(seed % 16, 6 | 11).then_some(1 + u32::try_from(seed / 16 % 2).unwrap_or(0));
         for plan in plans.iter_mut().filter(|_| short) {
             if let Shards::Fixed(shards) = &mut plan.shards {
                 *shards += MORE_SHARDS;
@@ -93,7 +98,7 @@ impl Scenario {
         Self {
             seed,
             plans,
-            runs: 1 + u32::from(random.chance(300)),
+            runs: if random.chance(300) { 2 } else { 1 }.max(limit.map_or(1, |_| LIMITED_RUNS)),
             fail_fast: random.chance(150).then_some(u32::try_from(random.below(3) + 1).unwrap_or(1)),
             timeout_ms: if patient { trouble_ms + PATIENCE_MS + 4 * work_ms(&suites) } else { hasty_ms },
             patient,
@@ -114,6 +119,7 @@ impl Scenario {
             cancel_at_ms: random.chance(100).then(|| random.below(120_000)),
             quotas: None,
             stride: if short { SHORT } else { Stride::default() },
+            limit,
             suites,
         }
     }
@@ -163,6 +169,7 @@ impl Scenario {
             cancel_at_ms: None,
             quotas: None,
             stride: Stride::default(),
+            limit: None,
         }
     }
 
@@ -191,7 +198,7 @@ impl Scenario {
     #[must_use]
     pub fn specs(&self) -> Vec<RunSpec> {
         let spec = RunSpec {
-            project: ProjectId("simulated".to_owned()),
+            project: project(),
             source: Source::Directory { path: "/simulated".to_owned() },
             commit: None,
             branch: None,
@@ -211,6 +218,11 @@ impl Scenario {
     pub(super) fn link_plan(&self) -> LinkPlan {
         LinkPlan::Rough(self.link_rate, SplitMix::new(self.seed ^ 0x7e7))
     }
+}
+
+/// The project of all runs.
+pub(super) fn project() -> ProjectId {
+    ProjectId("simulated".to_owned())
 }
 
 /// Time of every case, one after the other.

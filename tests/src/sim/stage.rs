@@ -1,6 +1,7 @@
 //! The stage of a history: services on simulated ports, the network, the processes, the sweep, and the client
 //! who submits runs. What happens on it is the scheduler's business.
 
+use super::scenario::project;
 use super::{Scenario, Trouble, chaos};
 use crate::fault::{Calm, Faults, FaultyBlobs, FaultyLauncher, FaultyQueue, FaultyStore, Scripted};
 use crate::memory::{MemoryBlobs, MemoryStore, SeededIds};
@@ -10,12 +11,16 @@ use crate::world::ports::{Deliveries, Onlooker, Turning, Watched};
 use crate::world::quota::{Meter, Metered};
 use crate::world::runner::{self, Floor};
 use crate::world::{Hub, Owner};
+use shared::domain::audit::Actor;
 use shared::domain::id::RunId;
+use shared::domain::origin::Origin;
+use shared::domain::project::ProjectSettings;
 use shared::domain::run::RunStatus;
 use shared::domain::shard::Clocks;
 use shared::ports::forge::NoForge;
 use shared::ports::{Blobs, Launcher, Observer, Queue, RunnerState, Store};
 use shared::service::kept::KeptBlobs;
+use shared::service::project::NewProject;
 use shared::service::token::TokenKey;
 use shared::service::{Services, Settings};
 use std::collections::BTreeSet;
@@ -160,6 +165,26 @@ fn settings(scenario: &Scenario) -> Settings {
     }
 }
 
+/// The project of all runs, with its limit.
+async fn make_project(hub: &Hub, services: &Services, concurrency: Option<u32>) {
+    let new = || NewProject {
+        id: project(),
+        title: String::new(),
+        repository: None,
+        default_branch: "main".to_owned(),
+        config: None,
+        settings: ProjectSettings { concurrency, ..ProjectSettings::default() },
+    };
+    while let Err(error) = services.create_project(&Actor::system(), new()).await {
+        // An attempt that seemed to fail may have been made.
+        if services.check_project(&project()).await.is_ok() {
+            return;
+        }
+        hub.note(|| format!("no project: {error}"));
+        hub.sleep(1_000).await;
+    }
+}
+
 fn around_blobs(hub: &Arc<Hub>, blobs: &Arc<MemoryBlobs>, faults: &Faults) -> Arc<dyn Blobs> {
     let faulty: Arc<dyn Blobs> = Arc::new(FaultyBlobs::new(Arc::clone(blobs) as _, faults.clone()));
     Arc::new(Turning::new(Arc::clone(hub), faulty))
@@ -183,15 +208,21 @@ impl World {
         });
     }
 
-    /// Submits the runs of the scenario, each when the one before is over.
+    /// Submits the runs of the scenario, each when the one before is over; where their number at work is limited, all at
+    /// once.
     fn spawn_runs(&self, scenario: &Scenario) {
         let (hub, services) = (Arc::clone(&self.hub), Arc::clone(&self.services));
         let (accepted, specs) = (Arc::clone(&self.accepted), scenario.specs());
+        let limit = scenario.limit;
         self.hub.spawn("client", Owner::World, async move {
             let last = specs.len();
+            if limit.is_some() {
+                make_project(&hub, &services, limit).await;
+            }
             for (number, spec) in (1..).zip(specs) {
                 let id = RunId(services.ids.uuid());
-                while let Err(error) = services.submit_as(id, &spec).await {
+                let origin = || Origin { limited: limit.is_some(), ..Origin::of(&spec) };
+                while let Err(error) = services.submit_from(id, &spec, origin()).await {
                     hub.note(|| format!("submit failed: {error}"));
                     hub.sleep(1_000).await;
                 }
@@ -201,7 +232,7 @@ impl World {
                     accepted.0.push(id);
                     accepted.1 = number == last;
                 }
-                if number < last {
+                if number < last && limit.is_none() {
                     while !over(&services, id).await {
                         hub.sleep(5_000).await;
                     }

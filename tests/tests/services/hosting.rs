@@ -5,7 +5,7 @@ use shared::domain::audit::Actor;
 use shared::domain::id::{ProjectId, RunId, ShardAttempt};
 use shared::domain::origin::{Origin, Trigger};
 use shared::domain::outcome::Outcome::Passed;
-use shared::domain::project::ProjectSettings;
+use shared::domain::project::{Project, ProjectSettings};
 use shared::domain::run::{Run, RunStatus};
 use shared::domain::spec::{RunSpec, Shards, SuiteSpec};
 use shared::domain::verdict::{Cause, CauseCode, Verdict};
@@ -105,10 +105,26 @@ fn a_project_has_no_more_runs_at_work_than_it_may() {
     assert_eq!(started(&desk), [second]);
 }
 
+/// Projects of which one run may be at work; what their runs know of that.
+fn limited(desk: &Desk) -> impl Fn(&mut Origin) + use<> + Copy {
+    for id in ["a", "c"] {
+        project(desk, id, ProjectSettings { concurrency: Some(1), ..ProjectSettings::default() });
+    }
+    |origin| origin.limited = true
+}
+
+/// Sets another limit.
+fn limit(desk: &Desk, id: &str, concurrency: Option<u32>) {
+    let before = now(desk.services.project(&ProjectId(id.to_owned()))).unwrap();
+    let settings = ProjectSettings { concurrency, ..before.value.settings.clone() };
+    let next = Project { settings, ..before.value.clone() };
+    now(desk.services.change_project(&Actor::system(), &before, next)).unwrap();
+}
+
 #[test]
 fn without_slots_to_give_out_a_project_has_no_more_runs_at_work_than_it_may() {
     let desk = Desk::with_room(9);
-    let one = |origin: &mut Origin| origin.concurrency = Some(1);
+    let one = limited(&desk);
     let first = submit(&desk, "a", 1, one);
     let second = submit(&desk, "a", 1, one);
     let cancelled = submit(&desk, "a", 1, one);
@@ -144,7 +160,7 @@ fn without_slots_to_give_out_a_project_has_no_more_runs_at_work_than_it_may() {
 #[test]
 fn waiting_for_its_turn_is_not_the_runs_own_time() {
     let desk = Desk::new();
-    let one = |origin: &mut Origin| origin.concurrency = Some(1);
+    let one = limited(&desk);
     let first = submit(&desk, "a", 1, one);
     let second = submit(&desk, "a", 1, one);
     assert_eq!(started(&desk), [first]);
@@ -156,6 +172,18 @@ fn waiting_for_its_turn_is_not_the_runs_own_time() {
     runner.manifest(&[unit("a")]);
     desk.pass(3_600_001);
     assert_eq!(desk.end(second).verdict, Verdict::TimedOut, "from its turn on it counts");
+}
+
+#[test]
+fn a_limit_that_was_changed_counts_for_those_who_wait() {
+    let desk = Desk::with_room(9);
+    let one = limited(&desk);
+    let runs: Vec<RunId> = (0..4).map(|_| submit(&desk, "a", 1, one)).collect();
+    assert_eq!(started(&desk), runs[..1]);
+    limit(&desk, "a", Some(2));
+    assert_eq!(started(&desk), runs[1..2], "no younger one comes first");
+    limit(&desk, "a", None);
+    assert_eq!(started(&desk), runs[2..]);
 }
 
 #[test]

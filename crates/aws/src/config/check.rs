@@ -131,15 +131,17 @@ impl Check {
         }
     }
 
-    /// The base of an API: encrypted unless emulated, and nothing but host and path.
+    /// The base of an API: encrypted and at the usual port, as calls out of here must be, unless emulated; and nothing but
+    /// host and path.
     pub(super) fn api(&self, text: &str) -> Checked {
         let plain = text.strip_prefix("http://").filter(|_| self.emulated);
         let odd = |c: char| matches!(c, '@' | '?' | '#' | '\\') || c.is_whitespace();
-        let right = text
-            .strip_prefix("https://")
-            .or(plain)
-            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']) && !rest.contains(odd));
-        unless(!right, text, "an address is wanted that begins with `https://`, without user and query")
+        let right = text.strip_prefix("https://").or(plain).is_some_and(|rest| {
+            let host = rest.split('/').next().unwrap_or_default();
+            !host.is_empty() && (self.emulated || !host.contains(':')) && !rest.contains(odd)
+        });
+        let wanted = "an address is wanted that begins with `https://`, without user, port and query";
+        unless(!right, text, wanted)
     }
 
     /// The same, and it is not this one.

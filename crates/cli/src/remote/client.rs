@@ -175,6 +175,20 @@ impl Client {
         self.send_content(method, route, Content::Json(&bytes))
     }
 
+    /// Writes; nothing if the form of the body is refused, as a server does that is older than a part of it.
+    ///
+    /// # Errors
+    /// Not answered, or refused for another reason.
+    pub fn offer(&self, route: &Route, body: &impl Serialize) -> Result<Option<Reply>, Problem> {
+        let bytes = written(body)?;
+        let (address, key) = (self.address(route), uuid::Uuid::now_v7().to_string());
+        let content = Content::Json(&bytes);
+        match self.whole(&Call { content, key: Some(&key), ..Call::new(&Method::POST, &address) }) {
+            Err(ClientError::Refused(refusal)) if matches!(refusal.status, 400 | 422) => Ok(None),
+            answered => Ok(Some(answered?)),
+        }
+    }
+
     /// Changes a resource, if it still is what this `ETag` says.
     ///
     /// # Errors
@@ -208,16 +222,35 @@ impl Client {
     /// was taken and its answer lost.
     pub fn put_file(&self, to: &Place<'_>, path: &Path, media_type: &str) -> Result<(), Problem> {
         let Place { address, headers } = *to;
-        let whole =
-            if address.starts_with('/') { format!("{}{address}", self.base) } else { address.to_owned() };
-        checked_base(whole.split('?').next().unwrap_or_default())?;
+        let elsewhere = !address.starts_with('/');
+        let whole = if elsewhere { address.to_owned() } else { format!("{}{address}", self.base) };
+        if elsewhere && !self.may_go_to(address) {
+            return Err(Problem::could_not_run("the server names a place for the archive that is not safe")
+                .hint("it must be reached by https, or be on this machine as the server is"));
+        }
         let content = Content::File(path, media_type);
-        match self.whole(&Call { content, ours: false, headers, ..Call::new(&Method::PUT, &whole) }) {
-            Err(ClientError::Refused(refusal)) if refusal.code == UPLOADED || refusal.status == TAKEN => {
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
+        match self.whole(&Call {
+            content,
+            ours: false,
+            elsewhere,
+            headers,
+            ..Call::new(&Method::PUT, &whole)
+        }) {
             Ok(_) => Ok(()),
+            Err(ClientError::Refused(refusal)) if refusal.code == UPLOADED => Ok(()),
+            Err(ClientError::Refused(refusal)) if elsewhere => match refusal.status {
+                TAKEN => Ok(()),
+                status => Err(Problem::could_not_run(format!(
+                    "the store that the server named for the archive answered {status}"
+                ))
+                .hint("run it again, which asks for another place; if it stays so, ask who runs the server")),
+            },
+            Err(ClientError::Away { source, .. }) if elsewhere => Err(Problem::could_not_run(
+                "the store that the server named for the archive cannot be reached",
+            )
+            .because(source)
+            .hint("it has to be reached from here, not only from the server")),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -241,10 +274,13 @@ impl Client {
 
     /// Where a server says that something lies; never in the clear if the server itself is not.
     fn elsewhere<'a>(&self, refusal: &'a Refusal) -> Option<&'a str> {
-        let place = refusal.elsewhere.as_deref()?;
-        let address = checked_base(place.split('?').next().unwrap_or_default()).ok()?;
-        let safe = address.starts_with("https:") || !self.base.starts_with("https:");
-        safe.then_some(place)
+        refusal.elsewhere.as_deref().filter(|place| self.may_go_to(place))
+    }
+
+    fn may_go_to(&self, place: &str) -> bool {
+        let address = checked_base(place.split('?').next().unwrap_or_default());
+        let is_safe = |address: &str| address.starts_with("https:") || !self.base.starts_with("https:");
+        address.is_ok_and(|address| is_safe(&address))
     }
 
     fn address(&self, route: &Route) -> String {
@@ -277,7 +313,9 @@ impl Client {
                 Attempt::Answered(response) if is_success(response.status()) => return Ok(response),
                 Attempt::Answered(response) => {
                     let refusal = Refusal::read(call.method, &self.shown(call), response);
-                    if !refusal.is_passing() {
+                    // A store has no words of ours: that two puts met, or that it is at fault itself, passes.
+                    let passes = call.elsewhere && matches!(refusal.status, 408 | 409 | 500);
+                    if !passes && !refusal.is_passing() {
                         return Err(ClientError::Refused(Box::new(refusal)));
                     }
                     (refusal.retry_after, ClientError::Refused(Box::new(refusal)))

@@ -153,7 +153,14 @@ impl Session<'_, '_> {
         }
         let route = Route::new(&["v1", "projects", project, "sources"]);
         let wanted = NewSourceBody { size_bytes: Some(size), sha256: Some(packed.sha256()?) };
-        let made: SourceOffered = self.client.send(&Method::POST, &route, &wanted)?.read()?;
+        let made = match self.client.offer(&route, &wanted)? {
+            Some(made) => made,
+            None => {
+                let plain = NewSourceBody { sha256: None, ..wanted };
+                self.client.send(&Method::POST, &route, &plain)?
+            }
+        };
+        let made: SourceOffered = made.read()?;
         let place = Place { address: &made.upload_url, headers: &made.upload_headers };
         self.client.put_file(&place, packed.archive.path(), "application/gzip")?;
         Ok(made.id)

@@ -39,7 +39,7 @@ pub(super) fn text() -> Result<String> {
     Ok(format!(
         "## What a run costs beside its machines\n\nA run of {shards} shards and {cases} cases in {batches} batches, from the order to the verdict, \
          against an emulator: {requests} requests to DynamoDB, S3, SQS and ECS (at most {most} are allowed; target: US$ 0.001). Units are reckoned \
-         from the sizes of documents; heartbeats, sweeps and the durations of functions are not in it. Prices are those of us-east-1 in \
+         from the sizes of documents. Not in it: the request that orders the run, heartbeats, sweeps, durations and logs of functions, KMS, events. Prices are those of us-east-1 in \
          `functions/tests/handlers/cost.rs`, with their sources, and were not checked against AWS's own pages.\n\n{}",
         table.markdown()
     ))

@@ -1,13 +1,14 @@
 //! Webhooks in: believed by their signature alone, taken once, turned into runs.
 
 use super::{Answer, Front};
-use crate::desk::REPOSITORY;
+use crate::desk::{REPOSITORY, now};
 use axum::body::Body;
 use axum::http::Request;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use shared::domain::access::{Role, Scope};
+use shared::domain::id::RunId;
 
 const SECRET: &str = "0123456789abcdef-first";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -91,6 +92,35 @@ fn a_push_makes_one_run_however_often_it_comes_or_is_replayed() {
     let deliveries: Vec<&str> =
         listed["items"].as_array().unwrap().iter().map(|one| one["delivery"].as_str().unwrap()).collect();
     assert_eq!(deliveries, ["d-2", "d-1"]);
+}
+
+#[test]
+fn however_a_run_is_made_it_knows_that_its_project_has_a_limit() {
+    let front = front();
+    let limit = |concurrency: Value| {
+        let body = json!({ "settings": { "concurrency": concurrency } });
+        front.with("PATCH", "/v1/projects/web", &[], Some(&body)).ok();
+    };
+    let is_limited = |id: &Value| {
+        let id: RunId = id.as_str().unwrap().parse().unwrap();
+        now(front.desk.services.run(id)).unwrap().value.origin.limited
+    };
+    let free = run_of(&front, send(&front, "push", "d-1", &push()))["id"].clone();
+    assert!(!is_limited(&free));
+    limit(json!(1));
+    assert!(is_limited(&run_of(&front, send(&front, "push", "d-2", &push()))["id"]));
+    let asked = front.post("/v1/projects/web/runs", &json!({ "ref": "main" })).ok()["id"].clone();
+    assert!(is_limited(&asked));
+    // What is run again is a run of today.
+    let rerun = |id: &Value| {
+        let id = id.as_str().unwrap();
+        front.post(&format!("/v1/runs/{id}/cancel"), &json!({})).ok();
+        front.desk.end(id.parse().unwrap());
+        front.post(&format!("/v1/runs/{id}/rerun"), &json!({ "cases": "all" })).ok()["id"].clone()
+    };
+    assert!(is_limited(&rerun(&free)));
+    limit(json!(null));
+    assert!(!is_limited(&rerun(&asked)));
 }
 
 #[test]

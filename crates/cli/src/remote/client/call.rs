@@ -31,6 +31,8 @@ pub(super) struct Call<'a> {
     pub(super) address: &'a str,
     /// Whether the token goes with it.
     pub(super) ours: bool,
+    /// Whether it goes to a place that the server named, and not to the server.
+    pub(super) elsewhere: bool,
     pub(super) content: Content<'a>,
     pub(super) etag: Option<&'a str>,
     pub(super) key: Option<&'a str>,
@@ -40,6 +42,15 @@ pub(super) struct Call<'a> {
 impl<'a> Call<'a> {
     pub(super) fn new(method: &'a Method, address: &'a str) -> Self {
         const NONE: &BTreeMap<String, String> = &BTreeMap::new();
-        Self { method, address, ours: true, content: Content::Empty, etag: None, key: None, headers: NONE }
+        Self {
+            method,
+            address,
+            ours: true,
+            elsewhere: false,
+            content: Content::Empty,
+            etag: None,
+            key: None,
+            headers: NONE,
+        }
     }
 }

@@ -19,6 +19,7 @@ pub struct NewSourceBody {
     pub size_bytes: Option<u64>,
     /// SHA-256 of the archive, in hexadecimal digits; then `size_bytes` is its exact size. A server that keeps archives
     /// elsewhere needs both for those that are too large to go through it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[0-9a-f]{64}$", min_length = 64, max_length = 64)]
     pub sha256: Option<String>,
 }
