@@ -1,8 +1,9 @@
 //! Every sample under `events/` through the function that it is for.
 
 use crate::cloud::{
-    SAMPLE_RUN, accept_sample_run, buried, calm, cloud, context, key, received, root, sample,
+    SAMPLE_RUN, accept_sample_run, buried, calm, cloud, context, key, project, received, root, sample,
 };
+use aws::limits::PUT_EVENTS_LIMIT;
 use aws::sqs::DEAD_SUFFIX;
 use aws::sqs::message::Body;
 use functions::batch::Batch;
@@ -13,11 +14,14 @@ use functions::task::TaskEvents;
 use functions::tell;
 use functions::tick::{Schedules, Sweep, Tell};
 use serde_json::{Value, json};
-use shared::domain::id::JobNo;
+use shared::domain::id::{JobNo, RunId};
+use shared::domain::order::RunOrder;
+use shared::domain::origin::Trigger;
 use shared::domain::run::RunStatus;
 use shared::domain::shard::{Clocks, Shard};
-use shared::domain::verdict::Verdict;
+use shared::domain::verdict::{Cause, CauseCode, Verdict};
 use shared::ports::{Change, Condition, Topic, Wake, Write};
+use shared::service::order::Asker;
 use shared::service::repository::shard_key;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -271,6 +275,26 @@ async fn the_sweep_brings_a_run_to_its_end_by_itself() {
     assert_eq!(found.status, RunStatus::Finished);
     call(&sweep, "sweep/retain").await.unwrap();
     assert!(cloud.services.run(run).await.is_ok(), "a new run is kept");
+}
+
+#[tokio::test]
+async fn ends_of_runs_are_told_as_many_at_a_time_as_the_bus_takes() {
+    let cloud = cloud().await;
+    for (count, requests) in [(PUT_EVENTS_LIMIT, 1), (PUT_EVENTS_LIMIT + 1, 2)] {
+        for _ in 0..count {
+            let id = RunId(cloud.services.ids.uuid());
+            let order = RunOrder { reference: Some("main".to_owned()), ..RunOrder::default() };
+            let asker = Asker { actor: "system".to_owned(), trigger: Trigger::Request, parked: false };
+            cloud.services.order_run(id, &project(&cloud).await, &order, asker).await.unwrap();
+            let cause = Cause::new(CauseCode::CancelledByUser, "not needed");
+            cloud.services.cancel(id, cause).await.unwrap();
+        }
+        call(&Sweep(cloud.clone()), "sweep/tick").await.unwrap();
+        let told = || cloud.connection.counts().of("EventBridge");
+        let before = told();
+        assert_eq!(cloud.bus.flush(&cloud.services).await.unwrap(), count);
+        assert_eq!(told() - before, requests, "{count} ends");
+    }
 }
 
 #[tokio::test]
