@@ -64,66 +64,93 @@ impl Dead {
     }
 }
 
+/// The letters of one queue, as they were when this began.
+struct Letters {
+    dead: Inbox,
+    begun: Timestamp,
+    stop: Instant,
+}
+
+impl Letters {
+    /// The next ones, if any. Those that died since are for another time, and stay hidden until then.
+    async fn next(&self, redriven: &mut Redriven) -> Result<Option<Vec<Received>>, Failed> {
+        while Instant::now() < self.stop {
+            let letters = self.dead.receive(WAIT_S, HIDDEN_S).await?;
+            if letters.is_empty() {
+                return Ok(None);
+            }
+            let old: Vec<Received> =
+                letters.into_iter().filter(|letter| letter.sent_at < self.begun).collect();
+            if !old.is_empty() {
+                return Ok(Some(old));
+            }
+        }
+        redriven.more = true;
+        Ok(None)
+    }
+}
+
 /// Handles every letter once that was dead when this began.
 pub async fn redrive(cloud: &Cloud, context: &Context, stop: Instant) -> Result<Redriven, Failed> {
     let begun = cloud.services.clock.now();
+    let letters = |dead: Inbox| Letters { dead, begun, stop };
     let mut redriven = Redriven::default();
     for topic in [Topic::Plan, Topic::Launch, Topic::Aggregate] {
-        let dead = cloud.queue.dead(topic);
-        while let Some(letters) = next(&dead, begun, stop, &mut redriven).await? {
-            for letter in letters {
-                cloud.queue.send_again(topic, &letter).await?;
-                dead.done(&letter).await?;
-                redriven.messages += 1;
-            }
-        }
+        send_again(cloud, topic, &letters(cloud.queue.dead(topic)), &mut redriven).await?;
     }
-    let (dead, tasks) = (cloud.queue.dead_events(), TaskEvents::new(cloud.clone()));
-    while let Some(letters) = next(&dead, begun, stop, &mut redriven).await? {
-        for letter in letters {
-            match Dead::read(&letter.text) {
-                Dead::Task(event) => match tasks.call(event, context.clone()).await {
-                    Ok(_) => redriven.tasks += 1,
-                    Err(error) => {
-                        redriven.left += 1;
-                        // What an event repeats of a task may hold the token of its runner.
-                        warn!(%error, bytes = letter.text.len(), "a dead event still cannot be handled");
-                        continue;
-                    }
-                },
-                Dead::Outdated => redriven.outdated += 1,
-                Dead::Unknown => {
-                    redriven.left += 1;
-                    warn!(bytes = letter.text.len(), "a dead event is none of ours");
-                    continue;
-                }
+    let (events, tasks) = (letters(cloud.queue.dead_events()), TaskEvents::new(cloud.clone()));
+    while let Some(some) = events.next(&mut redriven).await? {
+        for letter in some {
+            if is_settled(&tasks, &letter, context, &mut redriven).await {
+                events.dead.done(&letter).await?;
             }
-            dead.done(&letter).await?;
         }
     }
     Ok(redriven)
 }
 
-/// The next letters that were dead when this began, if any; those that died since are for another time, and stay hidden
-/// until then.
-async fn next(
-    dead: &Inbox,
-    begun: Timestamp,
-    stop: Instant,
+/// Sends the dead messages of a topic to their queue.
+async fn send_again(
+    cloud: &Cloud,
+    topic: Topic,
+    letters: &Letters,
     redriven: &mut Redriven,
-) -> Result<Option<Vec<Received>>, Failed> {
-    while Instant::now() < stop {
-        let letters = dead.receive(WAIT_S, HIDDEN_S).await?;
-        if letters.is_empty() {
-            return Ok(None);
-        }
-        let old: Vec<Received> = letters.into_iter().filter(|letter| letter.sent_at < begun).collect();
-        if !old.is_empty() {
-            return Ok(Some(old));
+) -> Result<(), Failed> {
+    while let Some(some) = letters.next(redriven).await? {
+        for letter in some {
+            cloud.queue.send_again(topic, &letter).await?;
+            letters.dead.done(&letter).await?;
+            redriven.messages += 1;
         }
     }
-    redriven.more = true;
-    Ok(None)
+    Ok(())
+}
+
+/// Handles a dead event; whether that is the end of it.
+async fn is_settled(
+    tasks: &TaskEvents,
+    letter: &Received,
+    context: &Context,
+    redriven: &mut Redriven,
+) -> bool {
+    let handled = match Dead::read(&letter.text) {
+        Dead::Outdated => {
+            redriven.outdated += 1;
+            return true;
+        }
+        Dead::Task(event) => tasks.call(event, context.clone()).await.map(drop),
+        Dead::Unknown => Err(Failed::Event("nobody here sends such events".to_owned())),
+    };
+    match handled {
+        Ok(()) => redriven.tasks += 1,
+        Err(error) => {
+            redriven.left += 1;
+            // What an event repeats of a task may hold the token of its runner.
+            warn!(%error, bytes = letter.text.len(), "a dead event still cannot be handled");
+            return false;
+        }
+    }
+    true
 }
 
 #[cfg(test)]

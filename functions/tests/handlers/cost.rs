@@ -401,6 +401,7 @@ async fn work_off(runners: &mut [Runner]) -> u64 {
     batches
 }
 
+#[expect(clippy::print_stdout, reason = "`cargo xtask bench cold` puts the bill into the documentation")]
 /// Plays a run of so many shards and units, and holds its price against what is allowed.
 async fn play(shards: u32, units: usize) -> f64 {
     let stack = Box::pin(Stack::with_fleet()).await;
@@ -431,7 +432,6 @@ async fn play(shards: u32, units: usize) -> f64 {
     stack.check_rights();
     let bill = stack.bill(shards);
     let price: f64 = bill.iter().map(|(_, _, price)| price).sum();
-    // For `cargo xtask bench cold`, which puts it into the documentation.
     let cases = units * CASES_PER_UNIT;
     println!(
         "bill {}",

@@ -80,11 +80,10 @@ pub async fn who_refuses_and_what_is_hopeless_is_given_up(probe: &dyn NotifierPr
 /// A reason is shown to people who may see less than the receiver says.
 pub async fn a_reason_repeats_nothing_of_the_receiver(probe: &dyn NotifierProbe) {
     for mood in [Mood::Busy, Mood::Refusing, Mood::Absent] {
-        match deliver(probe, "evt_1", mood).await {
-            Answer::Later { reason, .. } | Answer::Refused { reason } => {
-                assert!(!reason.contains(SECRET) && !reason.is_empty(), "{mood:?}: {reason}");
-            }
-            Answer::Delivered => panic!("{mood:?}: delivered"),
-        }
+        let reason = match deliver(probe, "evt_1", mood).await {
+            Answer::Later { reason, .. } | Answer::Refused { reason } => reason,
+            Answer::Delivered => String::new(),
+        };
+        assert!(!reason.contains(SECRET) && !reason.is_empty(), "{mood:?}: {reason:?}");
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn text() -> Result<String> {
 }
 
 fn read(said: &str) -> Result<Bill> {
-    let line = said.lines().find_map(|line| Some(line.get(line.find(MARK)? + MARK.len() - 1..)?));
+    let line = said.lines().find_map(|line| line.get(line.find(MARK)? + MARK.len() - 1..));
     serde_json::from_str(line.context("the test said nothing of its price")?)
         .context("the test's bill is not one")
 }
