@@ -3,12 +3,11 @@
 //! The truth is read anew each time, so it does not matter who calls, how often, or what was heard. Two callers at
 //! once decide the same; a shard that both launch is launched once.
 
-use super::project::project_key;
-use super::repository::{Commit, OPEN_RUNS, Stored, load, load_all, load_run, partition};
+use super::repository::{Commit, OPEN_RUNS, Stored, load_all, load_run, partition};
 use super::{ServiceResult, Services};
 use crate::domain::admit::{Grant, OpenRun, Want, admit};
 use crate::domain::id::{ProjectId, RunId};
-use crate::domain::project::{Project, ProjectSettings};
+use crate::domain::project::ProjectSettings;
 use crate::domain::run::{Job, JobStatus, Run, RunStatus};
 use crate::domain::shard::{Shard, ShardStatus};
 use crate::ports::PortResult;
@@ -84,9 +83,7 @@ impl Services {
         if let Some(settings) = known.get(id) {
             return Ok(settings.clone());
         }
-        let project: Option<Stored<Project>> =
-            load(self.store.as_ref(), &project_key(id), self.clock.now()).await?;
-        let settings = project.map(|project| project.value.settings).unwrap_or_default();
+        let settings = self.settings_of(id).await?;
         known.insert(id.clone(), settings.clone());
         Ok(settings)
     }

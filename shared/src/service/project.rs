@@ -79,6 +79,12 @@ impl Services {
             .ok_or_else(|| ServiceError::NotFound(id.0.clone()))
     }
 
+    /// What is set for a project; for one that there is not, what is usual.
+    pub(crate) async fn settings_of(&self, id: &ProjectId) -> ServiceResult<ProjectSettings> {
+        let stored = load::<Project>(self.store.as_ref(), &project_key(id), self.clock.now()).await?;
+        Ok(stored.map(|project| project.value.settings).unwrap_or_default())
+    }
+
     /// Whether there is such a project: `Ok` if so.
     ///
     /// # Errors

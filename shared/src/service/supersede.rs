@@ -1,10 +1,8 @@
 //! A newer run of a branch takes the place of older ones, where the project wants that.
 
-use super::project::project_key;
-use super::repository::{Stored, load, load_run};
+use super::repository::load_run;
 use super::submit::open_entry;
 use super::{ServiceResult, Services};
-use crate::domain::project::Project;
 use crate::domain::run::Run;
 use crate::domain::verdict::{Cause, CauseCode};
 
@@ -16,9 +14,7 @@ impl Services {
             return Ok(());
         }
         let now = self.clock.now();
-        let project: Option<Stored<Project>> =
-            load(self.store.as_ref(), &project_key(&newer.origin.project), now).await?;
-        if !project.is_some_and(|project| project.value.settings.supersede) {
+        if !self.settings_of(&newer.origin.project).await?.supersede {
             return Ok(());
         }
         for id in self.open_runs(&open_entry(newer).sort).await? {

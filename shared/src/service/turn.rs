@@ -5,19 +5,14 @@
 //! project come one after the other: each replaces a document that was read before the others were looked at. Only an
 //! index that does not show yet who has begun may let one more begin.
 
-use super::project::project_key;
 use super::repository::{Commit, Stored, load, load_together, project_partition, run_key};
 use super::submit::{load_spec, open_entry};
 use super::{ServiceResult, Services};
 use crate::domain::id::{ProjectId, RunId};
 use crate::domain::origin::Origin;
-use crate::domain::project::Project;
 use crate::domain::run::Run;
 use crate::ports::{Condition, Key, Topic};
 use serde::{Deserialize, Serialize};
-
-/// Runs that are read at once.
-const PAGE: usize = 100;
 
 /// The run of a project that began last.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,8 +36,7 @@ impl Services {
 
     /// How many runs of a project may be at work; `None` = any number.
     pub(crate) async fn limit_of(&self, project: &ProjectId) -> ServiceResult<Option<u32>> {
-        let stored = load::<Project>(self.store.as_ref(), &project_key(project), self.clock.now()).await?;
-        Ok(stored.and_then(|stored| stored.value.settings.concurrency))
+        Ok(self.settings_of(project).await?.concurrency)
     }
 
     /// Whether the run had to wait for others by what was seen; a pass over many runs asks this first, because it asks the
@@ -52,13 +46,10 @@ impl Services {
             return Ok(false);
         }
         let Some(limit) = self.limit_of(&run.origin.project).await? else { return Ok(false) };
-        let all = match seen.0.take() {
-            Some(all) => all,
-            None => self.turn_takers().await?,
-        };
-        let waits = !run.has_turn(limit, rivals(run, &all));
-        seen.0 = Some(all);
-        Ok(waits)
+        if seen.0.is_none() {
+            seen.0 = Some(self.turn_takers().await?);
+        }
+        Ok(!run.has_turn(limit, rivals(run, seen.0.as_deref().unwrap_or_default())))
     }
 
     /// The run, if it may be at work; one whose turn it is begins now.
@@ -96,14 +87,12 @@ impl Services {
 
     /// All runs that take turns, of all projects.
     async fn turn_takers(&self) -> ServiceResult<Vec<Run>> {
+        let keys: Vec<Key> = self.open_runs("~").await?.into_iter().map(run_key).collect();
+        let mut found = load_together(self.store.as_ref(), &keys, self.clock.now()).await?;
         let mut all = Vec::new();
-        for some in self.open_runs("~").await?.chunks(PAGE) {
-            let keys: Vec<Key> = some.iter().map(|id| run_key(*id)).collect();
-            let mut found = load_together(self.store.as_ref(), &keys, self.clock.now()).await?;
-            for _ in some {
-                let run: Option<Stored<Run>> = found.take()?;
-                all.extend(run.map(|run| run.value).filter(Run::takes_turns));
-            }
+        for _ in &keys {
+            let run: Option<Stored<Run>> = found.take()?;
+            all.extend(run.map(|run| run.value).filter(Run::takes_turns));
         }
         Ok(all)
     }
@@ -128,8 +117,8 @@ impl Services {
     }
 }
 
-/// The others of its project.
+/// Those of its project.
 fn rivals<'r>(run: &Run, all: &'r [Run]) -> impl Iterator<Item = &'r Run> {
-    let (project, id) = (run.origin.project.clone(), run.id);
-    all.iter().filter(move |other| other.origin.project == project && other.id != id)
+    let project = run.origin.project.clone();
+    all.iter().filter(move |other| other.origin.project == project)
 }

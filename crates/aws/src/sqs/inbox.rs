@@ -179,7 +179,7 @@ impl SqsQueue {
     /// # Errors
     /// Those of the port; the message stays where it is.
     pub async fn bury(&self, topic: Topic, text: &str, poison: &Poison) -> PortResult<()> {
-        let url = format!("{}{DEAD_SUFFIX}", self.url(topic));
+        let Inbox { url, .. } = self.dead(topic);
         let reason: String =
             poison.to_string().chars().filter(|c| !c.is_control()).take(REASON_CHARS).collect();
         let attribute = MessageAttributeValue::builder().data_type("String").string_value(reason).build();

@@ -177,10 +177,7 @@ impl Client {
     /// # Errors
     /// Not answered, or refused for another reason.
     pub fn offer(&self, route: &Route, body: &impl Serialize) -> Result<Option<Reply>, Problem> {
-        let bytes = written(body)?;
-        let (address, key) = (self.address(route), uuid::Uuid::now_v7().to_string());
-        let content = Content::Json(&bytes);
-        match self.whole(&Call { content, key: Some(&key), ..Call::new(&Method::POST, &address) }) {
+        match self.write(&Method::POST, route, Content::Json(&written(body)?)) {
             Err(ClientError::Refused(refusal)) if matches!(refusal.status, 400 | 422) => Ok(None),
             answered => Ok(Some(answered?)),
         }
@@ -207,9 +204,12 @@ impl Client {
         route: &Route,
         content: Content<'_>,
     ) -> Result<Reply, Problem> {
-        let address = self.address(route);
-        let key = uuid::Uuid::now_v7().to_string();
-        Ok(self.whole(&Call { content, key: Some(&key), ..Call::new(method, &address) })?)
+        Ok(self.write(method, route, content)?)
+    }
+
+    fn write(&self, method: &Method, route: &Route, content: Content<'_>) -> Result<Reply, ClientError> {
+        let (address, key) = (self.address(route), uuid::Uuid::now_v7().to_string());
+        self.whole(&Call { content, key: Some(&key), ..Call::new(method, &address) })
     }
 
     /// Reads an answer of any length piece by piece.
