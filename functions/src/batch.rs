@@ -10,7 +10,7 @@ use aws::sqs::message::Poison;
 use aws::sqs::{Opened, Unopened};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::Context;
-use lambda_runtime::tracing::error;
+use lambda_runtime::tracing::{error, info};
 use serde_json::Value;
 use shared::ports::{Queue as _, Topic, Wake};
 use std::collections::BTreeMap;
@@ -103,7 +103,10 @@ impl Batch {
 
     async fn look(&self, wake: Wake, hidden_s: u64, stop: Instant) -> Outcome {
         match timeout_at(stop, self.cloud.services.handle(wake)).await {
-            Ok(Ok(())) => Outcome::Done,
+            Ok(Ok(())) => {
+                info!(run = %wake.run, topic = ?wake.topic, "the run was looked at");
+                Outcome::Done
+            }
             // Someone else is at this run; that is no failure that the message should be counted for.
             Ok(Err(error)) if error.is_conflict() => match self.cloud.queue.send(wake, CONFLICT_MS).await {
                 Ok(()) => Outcome::Done,

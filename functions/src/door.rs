@@ -14,9 +14,12 @@ use http_api::api::wait::HostPatience;
 use lambda_http::request::LambdaRequest;
 use lambda_http::tower::ServiceExt as _;
 use lambda_http::{Adapter, Context, LambdaEvent, Request, Service as _};
+use lambda_runtime::tracing::{Span, info, info_span};
 use serde_json::{Value, json};
 use shared::domain::audit::Actor;
+use shared::domain::id::{RunId, ShardAttempt};
 use shared::service::key::NewKey;
+use shared::service::token::Caller;
 use std::net::{IpAddr, SocketAddr};
 
 /// An answer has to be through before the HTTP API gives up: the longest wait for the end of a run, in seconds.
@@ -63,6 +66,7 @@ impl Door {
             }
             request
         });
+        let span = self.span(&request);
         let event = LambdaEvent::new(LambdaRequest::ApiGatewayV2(request), context);
         // The routers are always ready; the adapter must not be there while the answer is waited for.
         let answer = {
@@ -71,7 +75,27 @@ impl Door {
         };
         let Ok(answer) = answer.await;
         let answer = serde_json::to_value(answer)?;
+        let status = answer.get("statusCode").and_then(Value::as_u64);
+        span.in_scope(|| info!(status, "answered"));
         Ok(if size_bytes(&answer) > PAYLOAD_LIMIT_BYTES - AROUND_BYTES { too_large() } else { answer })
+    }
+
+    /// Whom a request is about, for the log: a runner says it by its token, others by the path. Paths are not logged, some
+    /// hold tokens.
+    fn span(&self, request: &ApiGatewayV2httpRequest) -> Span {
+        let header = request.headers.get("authorization").and_then(|value| value.to_str().ok());
+        let token = header.and_then(|value| value.strip_prefix("Bearer "));
+        let runner = token.and_then(|token| self.cloud.services.settings.token_key.read_session(token).ok());
+        let method = request.request_context.http.method.as_str();
+        if let Some(Caller { id, .. }) = runner {
+            let ShardAttempt { run, job, shard, attempt } = id;
+            return info_span!("request", method, %run, job = job.0, shard, attempt);
+        }
+        let mut parts = request.raw_path.as_deref().unwrap_or_default().split('/');
+        match parts.find_map(|part| part.parse::<RunId>().ok()) {
+            Some(run) => info_span!("request", method, %run),
+            None => info_span!("request", method),
+        }
     }
 
     /// Makes a key for whoever sets the stack up.

@@ -13,7 +13,7 @@ use notify::client::Outbound;
 use notify::forge::{GithubForge, check_address};
 use notify::guard::Allow;
 use shared::domain::detect::Listing;
-use shared::ports::forge::{Forge, NoForge, Resolved};
+use shared::ports::forge::{Forge, NoForge, Resolved, Snapshot};
 use shared::ports::{PortError, PortResult};
 use shared::service::Services;
 use std::collections::BTreeMap;
@@ -22,20 +22,24 @@ use tokio::sync::OnceCell;
 
 /// A forge that knows addresses only: what it lets pass, a function that plans can look up.
 #[derive(Debug)]
-pub struct Addresses(BTreeMap<String, String>);
+pub struct Addresses {
+    hosts: BTreeMap<String, String>,
+    has_token: bool,
+}
 
 impl Addresses {
     /// The addresses of a configuration.
     #[must_use]
     pub fn of(github: &Github) -> Self {
-        Self(BTreeMap::from([(github.host.clone(), github.api_url.clone())]))
+        let hosts = BTreeMap::from([(github.host.clone(), github.api_url.clone())]);
+        Self { hosts, has_token: github.token_secret.is_some() }
     }
 }
 
 #[async_trait]
 impl Forge for Addresses {
     fn check(&self, url: &str) -> PortResult<()> {
-        check_address(&self.0, url)
+        check_address(&self.hosts, url)
     }
 
     async fn resolve(&self, url: &str, reference: &str) -> PortResult<Resolved> {
@@ -48,6 +52,10 @@ impl Forge for Addresses {
 
     async fn listing(&self, url: &str, commit: &str) -> PortResult<Listing> {
         NoForge.listing(url, commit).await
+    }
+
+    fn sees_private(&self) -> bool {
+        self.has_token
     }
 }
 
@@ -96,7 +104,7 @@ impl Repositories {
             subject: url.to_owned(),
             reason: error.to_string(),
         })?;
-        Ok(GithubForge::new(outbound, self.addresses.0.clone(), token))
+        Ok(GithubForge::new(outbound, self.addresses.hosts.clone(), token))
     }
 }
 
@@ -134,5 +142,13 @@ impl Forge for Repositories {
 
     async fn listing(&self, url: &str, commit: &str) -> PortResult<Listing> {
         self.github(url).await?.listing(url, commit).await
+    }
+
+    fn sees_private(&self) -> bool {
+        self.addresses.sees_private()
+    }
+
+    async fn snapshot(&self, url: &str, commit: &str) -> PortResult<Option<Box<dyn Snapshot>>> {
+        self.github(url).await?.snapshot(url, commit).await
     }
 }

@@ -221,6 +221,10 @@ pub struct LaunchOrder {
     pub bootstrap_token: String,
     /// Slots that the runner should offer; `None` = all of its machine.
     pub slots: Option<u32>,
+    /// How often there was no room for it before.
+    pub round: u32,
+    /// Whether a launcher may have been asked for it before.
+    pub again: bool,
 }
 
 /// What a launcher knows of a runner.

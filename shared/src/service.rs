@@ -44,6 +44,7 @@ pub mod retain;
 pub mod runs;
 pub mod schedule;
 pub mod session;
+mod snapshot;
 pub mod submit;
 mod supersede;
 pub mod sweep;

@@ -171,7 +171,7 @@ impl State {
         let over = |task: &tasks::FakeTask| task.ended_s.is_some_and(|at| now_s >= at + MEMORY_S);
         for task in self.tasks.iter_mut().filter(|task| over(task)) {
             task.forgotten = true;
-            tokens.retain(|_, remembered| remembered.arn != task.arn);
+            tokens.retain(|_, remembered| remembered.arn.as_ref() != Some(&task.arn));
         }
     }
 

@@ -37,6 +37,8 @@ pub enum Trouble {
     Status(u16),
     /// A page for people.
     Page,
+    /// The beginning of what was promised.
+    BreaksOff,
 }
 
 /// What GitHub is like.
@@ -45,6 +47,7 @@ struct State {
     repositories: BTreeMap<String, Repository>,
     token: Option<String>,
     trouble: Option<Trouble>,
+    trouble_of_archives: Option<Trouble>,
     truncated: bool,
     requests: Vec<Request>,
 }
@@ -119,6 +122,11 @@ impl FakeGithub {
         lock(&self.state).trouble = trouble;
     }
 
+    /// From now on, answers calls for archives with a trouble, or nothing any more.
+    pub fn trouble_archives(&self, trouble: Option<Trouble>) {
+        lock(&self.state).trouble_of_archives = trouble;
+    }
+
     /// Lists trees not to their end.
     pub fn truncate(&self) {
         lock(&self.state).truncated = true;
@@ -170,6 +178,7 @@ impl Trouble {
             }
             Self::Status(status) => refused(status, "Something is the matter"),
             Self::Page => Response::new(200, "<html>Sign in</html>"),
+            Self::BreaksOff => with_header(Response::new(200, "\u{1f}"), "content-length", "2"),
         }
     }
 }
@@ -189,6 +198,9 @@ impl State {
         }
         if let Some(trouble) = self.trouble {
             return Err(trouble.answer());
+        }
+        if let Some(target) = request.target.strip_prefix("/codeload/") {
+            return self.hand_out(request, target);
         }
         let is_known = self.is_known(request.header("authorization"))?;
         if !["", API_VERSION].contains(&request.header("x-github-api-version")) {
@@ -215,6 +227,12 @@ impl State {
         if !rest.is_empty() && repository.is_empty() {
             return Err(refused(409, "Git Repository is empty."));
         }
+        if let ["tarball", commit] = rest {
+            let ticket = repository.ticket(commit).ok_or_else(none)?;
+            let host = request.header("host");
+            let place = format!("http://{host}/codeload/{full_name}/legacy.tar.gz/{commit}?token={ticket}");
+            return Ok(with_header(Response::new(302, ""), "location", &place));
+        }
         if let ["git", "blobs", id] = rest {
             let bytes = repository.blob(id).ok_or_else(none)?;
             let is_raw = request.header("accept") == RAW;
@@ -235,6 +253,24 @@ impl State {
             _ => None,
         };
         found.map(|found| sent(200, &found)).ok_or_else(none)
+    }
+
+    /// The other host, which hands out archives to whoever has the ticket, and knows no tokens.
+    fn hand_out(&self, request: &Request, target: &str) -> Result<Response, Response> {
+        if !request.header("authorization").is_empty() {
+            return Err(Response::new(400, "a token of the API was sent to another host"));
+        }
+        if let Some(trouble) = self.trouble_of_archives {
+            return Err(trouble.answer());
+        }
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let found = path.split_once("/legacy.tar.gz/").and_then(|(full_name, commit)| {
+            let repository = self.repositories.get(full_name)?;
+            let ticket = repository.ticket(commit)?;
+            (query == format!("token={ticket}")).then(|| repository.archive(full_name, commit)).flatten()
+        });
+        let archive = found.ok_or_else(|| Response::new(404, "Not Found"))?;
+        Ok(with_header(Response::new(200, archive), "content-type", "application/x-gzip"))
     }
 
     /// Whether the caller has a token; one that is wrong is refused.

@@ -1,9 +1,10 @@
 //! `Launcher` on ECS with Fargate: a runner is a task.
 //!
-//! A launch is one task with the launch's own client token, so that asking again starts nothing twice: for as long as
-//! ECS knows the token it answers with the task that is there. Spare capacity is tried first, then the ordinary one,
-//! each in one zone after the other. A task says in `startedBy` and in its tags whose runner it is, so that it is
-//! found again by whoever has forgotten it.
+//! Spare capacity is tried first, then the ordinary one, each in one zone after the other. Each of these tries has its
+//! own client token, so that asking again starts nothing twice: ECS answers it with the task that is there, and with the
+//! refusal if it was refused. Therefore a later pass has other tokens, and looks first whether there is a task. A task
+//! says in `startedBy` and in its tags whose runner it is, so that it is found again by whoever has forgotten it. Should a
+//! list lag behind in just such a moment, two tasks come up, and the one whose one-shot token is used already ends itself.
 //!
 //! Lists of ECS lag behind, so each launcher remembers the tasks that it started itself.
 
@@ -84,7 +85,7 @@ impl EcsLauncher {
             Ok(answer) => started(&answer, &subject),
             Err(error) => {
                 if let Some(RunTaskError::ConflictException(conflict)) = error.as_service_error() {
-                    // The token's task was started in another way: by an earlier try.
+                    // The token's task was started with other settings: by an earlier version of the stack.
                     return taken(conflict.resource_ids(), &subject);
                 }
                 let failure = Failure::of(&error);
@@ -173,6 +174,11 @@ fn state(task: &Task, container: &str) -> RunnerState {
 #[async_trait]
 impl Launcher for EcsLauncher {
     async fn launch(&self, order: &LaunchOrder) -> PortResult<String> {
+        let there = if order.again { self.live(&order.shard).await? } else { Vec::new() };
+        if let Some(arn) = there.into_iter().next() {
+            self.remember(order.shard, &arn);
+            return Ok(arn);
+        }
         let mut last = String::new();
         for one in tries::of(&self.fleet, order.shard) {
             match self.launch_once(order, &one).await? {

@@ -72,7 +72,8 @@ fn launches(folder: &std::path::Path) {
     let (mut calls, mut lives) = (Vec::new(), Vec::new());
     for attempt in 0..200 {
         let shard = ShardAttempt { run: RunId(1), job: JobNo(1), shard: 1, attempt };
-        let order = LaunchOrder { shard, bootstrap_token: "token".to_owned(), slots: None };
+        let order =
+            LaunchOrder { shard, bootstrap_token: "token".to_owned(), slots: None, round: 0, again: false };
         let started = Instant::now();
         block_on(launcher.launch(&order)).unwrap();
         calls.push(started.elapsed());

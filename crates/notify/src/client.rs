@@ -1,7 +1,7 @@
 //! The one outbound HTTP client: guarded, without redirects and proxies, with short limits in time and size.
 
 use crate::guard::{Allow, Blocked, Guard, Lookup, SystemLookup};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -9,8 +9,8 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Limit for connecting, and for the whole call.
-const LIMIT: Duration = Duration::from_secs(5);
+/// Limit for connecting, and for a whole call.
+pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 /// Largest answer that is read, unless a caller expects a larger one.
 pub const ANSWER_LIMIT_BYTES: usize = 1024 * 1024;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -25,7 +25,7 @@ pub enum CallError {
     #[error("the header `{0}` cannot be sent")]
     Header(String),
     /// It took too long.
-    #[error("there was no answer within 5 s")]
+    #[error("there was no answer in time")]
     TimedOut,
     /// Nobody answered, or not in HTTP.
     #[error("the receiver could not be reached")]
@@ -71,6 +71,49 @@ pub struct Call<'a> {
     pub bearer: Option<&'a str>,
 }
 
+/// An answer whose body is still to come.
+#[derive(Debug)]
+pub struct Answer(Response);
+
+impl Answer {
+    /// Status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.0.status().as_u16()
+    }
+
+    /// Where it sends the caller instead.
+    #[must_use]
+    pub fn location(&self) -> Option<&str> {
+        self.0.headers().get(LOCATION)?.to_str().ok()
+    }
+
+    /// The next bytes of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// If it breaks off, or comes too late.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, CallError> {
+        let chunk = self.0.chunk().await.map_err(|error| why(error.without_url()))?;
+        Ok(chunk.map(Vec::from))
+    }
+
+    /// The whole answer.
+    ///
+    /// # Errors
+    /// As `next`; `TooLong`.
+    pub async fn read(mut self, limit_bytes: usize) -> Result<Reply, CallError> {
+        let (status, retry_after_ms) = (self.status(), retry_after(self.0.headers()));
+        let mut body = Vec::new();
+        while let Some(bytes) = self.next().await? {
+            if body.len().saturating_add(bytes.len()) > limit_bytes {
+                return Err(CallError::TooLong { limit_bytes });
+            }
+            body.extend_from_slice(&bytes);
+        }
+        Ok(Reply { status, retry_after_ms, body })
+    }
+}
+
 /// The client. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Outbound {
@@ -101,7 +144,6 @@ impl Outbound {
             .no_proxy()
             .referer(false)
             .connect_timeout(LIMIT)
-            .timeout(LIMIT)
             .pool_max_idle_per_host(2)
             .user_agent(concat!("fleetest/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -122,6 +164,14 @@ impl Outbound {
     /// # Errors
     /// Why there is no answer.
     pub async fn call_up_to(&self, call: Call<'_>, limit_bytes: usize) -> Result<Reply, CallError> {
+        self.open(call, LIMIT).await?.read(limit_bytes).await
+    }
+
+    /// Makes a call, once, and does not read the answer's body yet, for which there is the same time.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn open(&self, call: Call<'_>, within: Duration) -> Result<Answer, CallError> {
         let url = self.guard.check(call.url)?;
         let request = match call.body {
             Some(body) => {
@@ -130,16 +180,13 @@ impl Outbound {
             }
             None => self.client.get(url),
         };
-        let request = request.headers(headers(call.headers)?);
+        let request = request.headers(headers(call.headers)?).timeout(within);
         let request: RequestBuilder = match call.bearer {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
         let response = request.send().await.map_err(|error| why(error.without_url()))?;
-        let status = response.status();
-        let retry_after_ms = retry_after(response.headers());
-        let body = read(response, limit_bytes).await?;
-        Ok(Reply { status: status.as_u16(), retry_after_ms, body })
+        Ok(Answer(response))
     }
 
     /// Fetches JSON, as the key set of a token issuer.
@@ -181,15 +228,4 @@ fn why(error: reqwest::Error) -> CallError {
 fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(seconds.saturating_mul(1000))
-}
-
-async fn read(mut response: Response, limit_bytes: usize) -> Result<Vec<u8>, CallError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| why(error.without_url()))? {
-        if body.len().saturating_add(chunk.len()) > limit_bytes {
-            return Err(CallError::TooLong { limit_bytes });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }

@@ -16,7 +16,7 @@ use repository::{Entry, Repository};
 use shared::domain::address::Reference;
 use shared::domain::detect::{FILES_LIMIT, Listing, MANIFEST_LIMIT_BYTES, is_file_listed, is_manifest};
 use shared::domain::secret::Secret;
-use shared::ports::forge::{FILE_LIMIT_BYTES, Forge, Resolved};
+use shared::ports::forge::{FILE_LIMIT_BYTES, Forge, Resolved, Snapshot};
 use shared::ports::{PortError, PortResult};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -108,6 +108,19 @@ impl Forge for GithubForge {
         let manifests = repository.texts(wanted, bytes(MANIFEST_LIMIT_BYTES)).await?;
         let files = files.into_iter().map(|entry| entry.path).collect();
         Ok(Listing { files, manifests, truncated })
+    }
+
+    fn sees_private(&self) -> bool {
+        self.0.token.is_some()
+    }
+
+    async fn snapshot(&self, url: &str, commit: &str) -> PortResult<Option<Box<dyn Snapshot>>> {
+        let repository = self.repository(url)?;
+        if !self.sees_private() {
+            return Ok(None);
+        }
+        let found = repository.snapshot(whole(commit)?).await?;
+        Ok(found.map(|found| -> Box<dyn Snapshot> { Box::new(found) }))
     }
 }
 

@@ -7,9 +7,12 @@ use functions::repositories::with_repositories;
 use functions::start::Function as _;
 use functions::tick::Sweep;
 use serde_json::json;
+use shared::domain::id::RunId;
 use shared::domain::run::{Run, RunStatus};
+use shared::domain::spec::{RunSpec, Source};
 use shared::domain::verdict::CauseCode;
 use shared::ports::{PortError, Topic};
+use shared::service::submit::resolved_key;
 use testkit::emulator;
 use testkit::github::{FakeGithub, Trouble};
 
@@ -82,9 +85,31 @@ async fn a_private_repository_is_looked_up_with_the_token_of_the_secret() {
     let cloud = Box::pin(planning(&github, Some(secret))).await;
     let run = planned(&cloud).await;
     assert_eq!((run.status, run.origin.commit), (RunStatus::Running, Some(commit)));
-    let requests = github.take_requests();
+    let (archives, asked): (Vec<_>, Vec<_>) =
+        github.take_requests().into_iter().partition(|one| one.target.starts_with("/codeload/"));
     let bearer = format!("Bearer {TOKEN}");
-    assert!(!requests.is_empty() && requests.iter().all(|one| one.header("authorization") == bearer));
+    assert!(!asked.is_empty() && asked.iter().all(|one| one.header("authorization") == bearer));
+    // Runners get no credential; they get what came with it.
+    let Source::Archive(archive) = load_spec(&cloud, run.id).await else { panic!("runners cannot fetch it") };
+    assert!((archives.len(), archive.gzip, archive.wrapped) == (1, true, true), "{archive:?}");
+    let bytes = cloud.services.blobs.fetch(&archive.blob, None).await.unwrap();
+    assert_eq!(u64::try_from(bytes.len()).unwrap(), archive.size_bytes);
+}
+
+async fn load_spec(cloud: &Cloud, run: RunId) -> Source {
+    let spec = cloud.services.blobs.fetch(&resolved_key(run), None).await.unwrap();
+    serde_json::from_slice::<RunSpec>(&spec).unwrap().source
+}
+
+#[tokio::test]
+async fn a_public_repository_is_left_to_the_runners_also_with_a_token() {
+    let (github, commit) = github();
+    github.take_token(TOKEN);
+    let secret = secret(TOKEN).await;
+    let cloud = Box::pin(planning(&github, Some(secret))).await;
+    let run = planned(&cloud).await;
+    let url = project(&cloud).await.repository.unwrap();
+    assert_eq!(load_spec(&cloud, run.id).await, Source::Git { url, commit });
 }
 
 #[tokio::test]

@@ -106,6 +106,9 @@ pub struct Shard {
     /// Attempts that were lost with the host that ran them; they do not count against the limit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub excused: u32,
+    /// How often there was no room for the current attempt.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refused: u32,
     /// Attempts that may still compute although nobody waits for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to_stop: Vec<ToStop>,
@@ -148,6 +151,7 @@ impl Shard {
             holding: BTreeMap::new(),
             joined: false,
             excused: 0,
+            refused: 0,
             to_stop: Vec::new(),
         }
     }
@@ -193,6 +197,7 @@ impl Shard {
         next.status = ShardStatus::Wanted;
         next.not_before = now.plus_ms(clocks.launch_retry_ms);
         next.problem = Some(excerpt(reason, PROBLEM_BYTES));
+        next.refused = next.refused.saturating_add(1);
         next
     }
 
@@ -202,6 +207,7 @@ impl Shard {
     pub fn put_back(&self, clocks: &Clocks, now: Timestamp, reason: &str) -> Self {
         let mut next = self.postpone(clocks, now, reason);
         next.not_before = Timestamp(next.not_before.0.saturating_sub(1));
+        next.refused = self.refused;
         next
     }
 
@@ -286,6 +292,7 @@ impl Shard {
         } else {
             next.status = ShardStatus::Wanted;
             next.id.attempt += 1;
+            next.refused = 0;
             next.not_before = now;
         }
         next

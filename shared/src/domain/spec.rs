@@ -184,6 +184,15 @@ pub struct Unresolved {
     pub timeout_asked: bool,
 }
 
+impl Unresolved {
+    /// A whole commit id whose suites are known.
+    #[must_use]
+    pub fn of_commit(url: &str, commit: &str) -> Self {
+        let (url, reference) = (url.to_owned(), commit.to_owned());
+        Self { url, reference, suites: Vec::new(), config: None, config_wins: false, timeout_asked: true }
+    }
+}
+
 /// An uploaded tar archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Archive {
@@ -197,6 +206,9 @@ pub struct Archive {
     pub size_bytes: u64,
     /// Whether they are compressed.
     pub gzip: bool,
+    /// Whether everything lies in one folder, which is no part of the source: so it is in archives that a forge makes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wrapped: bool,
 }
 
 /// Cases chosen by name, as `--failed` does: unit key and the cases in it.

@@ -57,7 +57,8 @@ impl Upload {
     #[must_use]
     pub fn arrived(&self, head: &[u8]) -> Option<Archive> {
         let (blob, sha256) = (self.direct.clone()?, self.sha256.clone()?);
-        Some(Archive { id: self.id, blob, sha256, size_bytes: self.limit_bytes, gzip: is_gzip_or_tar(head)? })
+        let (size_bytes, gzip) = (self.limit_bytes, is_gzip_or_tar(head)?);
+        Some(Archive { id: self.id, blob, sha256, size_bytes, gzip, wrapped: false })
     }
 }
 

@@ -36,6 +36,22 @@ pub trait Forge: Debug + Send + Sync {
     async fn file(&self, url: &str, commit: &str, path: &str) -> PortResult<Option<String>>;
     /// What detection needs to know of a commit.
     async fn listing(&self, url: &str, commit: &str) -> PortResult<Listing>;
+    /// Whether we may be shown repositories that runners, which have no credential of ours, cannot fetch. Asks nobody.
+    fn sees_private(&self) -> bool {
+        false
+    }
+    /// The commit as an archive, if runners cannot fetch it themselves; `None` if they can.
+    async fn snapshot(&self, url: &str, commit: &str) -> PortResult<Option<Box<dyn Snapshot>>> {
+        let _ = (url, commit);
+        Ok(None)
+    }
+}
+
+/// A tar archive, plain or compressed by gzip, with everything of a commit in one folder, whose name means nothing.
+#[async_trait]
+pub trait Snapshot: Send {
+    /// The next bytes; `None` at the end, which comes only after everything did.
+    async fn next(&mut self) -> PortResult<Option<Vec<u8>>>;
 }
 
 /// A forge that knows no repository: for hosts whose runs never name one.

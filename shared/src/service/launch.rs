@@ -94,7 +94,11 @@ impl Services {
                 let next = match &no_room {
                     // To ask on for the others of this stride would be in vain.
                     Some(why) => Some(intended.value.put_back(&self.settings.clocks, self.clock.now(), why)),
-                    None => self.start(job, &intended).await?,
+                    None => {
+                        // What was intended before may have been asked for before.
+                        let known = |change: &Change| !change.is_one() && change.next.id == intended.value.id;
+                        self.start(job, &intended, some.iter().any(known)).await?
+                    }
                 };
                 if let Some(next) = next.as_ref().filter(|next| next.status == ShardStatus::Wanted) {
                     no_room.get_or_insert_with(|| next.problem.clone().unwrap_or_default());
@@ -114,12 +118,14 @@ impl Services {
     }
 
     /// What became of an attempt to start a runner; nothing if there will be none.
-    async fn start(&self, job: &Job, intended: &Stored<Shard>) -> ServiceResult<Option<Shard>> {
+    async fn start(&self, job: &Job, intended: &Stored<Shard>, again: bool) -> ServiceResult<Option<Shard>> {
         let shard = &intended.value;
         let order = LaunchOrder {
             shard: shard.id,
             bootstrap_token: self.settings.token_key.bootstrap(shard.id),
             slots: job.spec.suite.slots,
+            round: shard.refused,
+            again: again || shard.refused > 0,
         };
         match self.launcher.launch(&order).await {
             Ok(handle) => Ok(Some(Shard { handle: Some(handle), ..shard.clone() })),

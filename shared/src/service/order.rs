@@ -5,6 +5,7 @@ use crate::domain::id::RunId;
 use crate::domain::order::{RunOrder, Wrong};
 use crate::domain::origin::{Origin, Trigger};
 use crate::domain::project::Project;
+use crate::domain::spec::{Source, Unresolved};
 
 /// On whose behalf, and why.
 #[derive(Debug, Clone)]
@@ -50,7 +51,11 @@ impl Services {
             })?),
             None => None,
         };
-        let spec = order.spec(project, archive)?;
+        let mut spec = order.spec(project, archive)?;
+        if let (Source::Git { url, commit }, true) = (&spec.source, self.forge.sees_private()) {
+            // Only planning can tell whether runners can fetch it.
+            spec.source = Source::Reference(Unresolved::of_commit(url, commit));
+        }
         let origin = Origin {
             actor: asker.actor,
             trigger: asker.trigger,

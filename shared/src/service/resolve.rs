@@ -4,7 +4,9 @@
 //! that moves meanwhile cannot give two planners two commits.
 
 use super::repository::{Commit, load, partition};
+use super::snapshot::SnapshotError;
 use super::submit::{load_spec, resolved_key};
+use super::upload::ReceiveError;
 use super::{ServiceError, ServiceResult, Services};
 use crate::domain::config::FILE_NAME;
 use crate::domain::detect::Listing;
@@ -54,6 +56,21 @@ impl From<PortError> for Trouble {
     }
 }
 
+impl From<SnapshotError> for Trouble {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Forge(error) => error.into(),
+            SnapshotError::Kept(ReceiveError::Service(ServiceError::Port(error))) => {
+                Self::Passing(error.to_string())
+            }
+            SnapshotError::Kept(error) => {
+                let text = format!("the repository cannot be handed to runners: {error}");
+                Self::Final(Cause::new(CauseCode::SourceFailed, text))
+            }
+        }
+    }
+}
+
 fn tries_key(run: &Run) -> Key {
     Key::new(partition(run.id), "source")
 }
@@ -99,7 +116,12 @@ impl Services {
             };
             config = Some(configuration(text, &listing)?);
         }
-        Ok(complete(spec.clone(), wanted, (found.commit, found.branch), config)?)
+        let snapshot = self.forge.snapshot(url, &found.commit).await?;
+        let mut resolved = complete(spec.clone(), wanted, (found.commit, found.branch), config)?;
+        if let Some(snapshot) = snapshot {
+            resolved.source = Source::Archive(self.kept_snapshot(&spec.project, snapshot).await?);
+        }
+        Ok(resolved)
     }
 
     /// Keeps the first resolved spec, and goes on with it.

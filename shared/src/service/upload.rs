@@ -173,7 +173,8 @@ impl Receiving {
         let id = self.upload.value.id;
         let blob = format!("{}{:032x}", folder(id), self.attempt);
         services.blobs.compose(&blob, self.pieces.clone()).await?;
-        let archive = Archive { id, blob: blob.clone(), sha256, size_bytes: self.size_bytes, gzip };
+        let archive =
+            Archive { id, blob: blob.clone(), sha256, size_bytes: self.size_bytes, gzip, wrapped: false };
         let keep_until = services.clock.now().plus_ms(UNUSED_MS);
         let next = Upload { archive: Some(archive), keep_until, ..self.upload.value.clone() };
         let mut commit = Commit::new();
@@ -214,28 +215,53 @@ impl Services {
         if !(1..=UPLOAD_LIMIT_BYTES).contains(&limit_bytes) {
             return Err(ServiceError::Invalid(format!("an archive has 1 to {UPLOAD_LIMIT_BYTES} bytes")));
         }
-        let now = self.clock.now();
-        let id = SourceId(self.ids.uuid());
-        let link = self.direct_way(id, announcement).await?;
+        let blank = self.blank_upload(actor, project);
+        let link = self.direct_way(blank.id, announcement).await?;
         let upload = Upload {
-            id,
-            project: project.clone(),
             limit_bytes,
+            sha256: announcement.sha256.map(hex::encode),
+            direct: link.is_some().then(|| direct_blob(blank.id)),
+            ..blank
+        };
+        self.note_upload(&upload).await?;
+        let claim = format!("{project}\n{}", upload.id);
+        let token = || Way::Token(self.settings.token_key.seal(PURPOSE, &claim));
+        Ok(Offer { way: link.map_or_else(token, Way::Direct), upload })
+    }
+
+    pub(super) fn blank_upload(&self, actor: &Actor, project: &ProjectId) -> Upload {
+        let now = self.clock.now();
+        Upload {
+            id: SourceId(self.ids.uuid()),
+            project: project.clone(),
+            limit_bytes: UPLOAD_LIMIT_BYTES,
             created_at: now,
             created_by: actor.subject.clone(),
             open_until: now.plus_ms(OFFER_MS),
             keep_until: now.plus_ms(UNUSED_MS),
             archive: None,
-            sha256: announcement.sha256.map(hex::encode),
-            direct: link.is_some().then(|| direct_blob(id)),
-        };
+            sha256: None,
+            direct: None,
+        }
+    }
+
+    pub(super) async fn note_upload(&self, upload: &Upload) -> ServiceResult<()> {
         let mut commit = Commit::new();
-        let key = upload_key(project, upload.id);
-        commit.put(key, Condition::Absent, &upload, Some(kept_entry(&upload)))?;
-        commit.perform(self.store.as_ref()).await?;
-        let claim = format!("{project}\n{}", upload.id);
-        let token = || Way::Token(self.settings.token_key.seal(PURPOSE, &claim));
-        Ok(Offer { way: link.map_or_else(token, Way::Direct), upload })
+        let key = upload_key(&upload.project, upload.id);
+        commit.put(key, Condition::Absent, upload, Some(kept_entry(upload)))?;
+        Ok(commit.perform(self.store.as_ref()).await?)
+    }
+
+    pub(super) fn receiving(&self, upload: Stored<Upload>) -> Receiving {
+        Receiving {
+            upload,
+            attempt: self.ids.uuid(),
+            buffer: Vec::new(),
+            digest: Sha256::new(),
+            size_bytes: 0,
+            head: Vec::new(),
+            pieces: Vec::new(),
+        }
     }
 
     /// The way past us for an archive that is announced in full, where there are such ways: what goes through us is held
@@ -267,18 +293,14 @@ impl Services {
         if upload.value.open_until < self.clock.now() {
             return Err(ServiceError::BadToken.into());
         }
-        Ok(Receiving {
-            upload,
-            attempt: self.ids.uuid(),
-            buffer: Vec::new(),
-            digest: Sha256::new(),
-            size_bytes: 0,
-            head: Vec::new(),
-            pieces: Vec::new(),
-        })
+        Ok(self.receiving(upload))
     }
 
-    async fn upload(&self, project: &ProjectId, id: SourceId) -> PortResult<Option<Stored<Upload>>> {
+    pub(super) async fn upload(
+        &self,
+        project: &ProjectId,
+        id: SourceId,
+    ) -> PortResult<Option<Stored<Upload>>> {
         load(self.store.as_ref(), &upload_key(project, id), self.clock.now()).await
     }
 

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 fn order(shard: u32, attempt: u32) -> LaunchOrder {
     let shard = ShardAttempt { run: RunId(1), job: JobNo(1), shard, attempt };
-    LaunchOrder { shard, bootstrap_token: format!("token-{shard}"), slots: Some(1) }
+    LaunchOrder { shard, bootstrap_token: format!("token-{shard}"), slots: Some(1), round: 0, again: false }
 }
 
 async fn launch(launcher: &dyn Launcher, order: &LaunchOrder) -> String {

@@ -8,7 +8,8 @@ use super::{CONTAINER, Response, State, TASK_DEFINITION, Trouble, Value, error, 
 /// A launch by its token.
 #[derive(Debug)]
 pub(super) struct Remembered {
-    pub(super) arn: String,
+    /// Of its task, if there was room for one.
+    pub(super) arn: Option<String>,
     request: Value,
     answer: Value,
 }
@@ -30,7 +31,7 @@ pub(super) fn run_task(state: &mut State, body: &Value) -> Result<Value, Respons
         let body = json!({
             "__type": "ConflictException",
             "message": "The provided clientToken is already in use with a different RunTask request.",
-            "resourceIds": [remembered.arn],
+            "resourceIds": remembered.arn.iter().collect::<Vec<_>>(),
         });
         conflict.body = body.to_string().into_bytes();
         return Err(conflict);
@@ -39,17 +40,25 @@ pub(super) fn run_task(state: &mut State, body: &Value) -> Result<Value, Respons
     match trouble {
         Some(Trouble::Error(status, code, message)) => return Err(error(status, &code, &message)),
         Some(Trouble::Failure(reason)) => {
-            return Ok(json!({ "tasks": [], "failures": [{ "reason": reason }] }));
+            return Ok(refuse(state, body, token, &reason));
         }
         Some(Trouble::Lost) | None => {}
     }
     let provider = body["capacityProviderStrategy"][0]["capacityProvider"].as_str().unwrap_or_default();
     if !has_room(state, body, provider)? {
         let reason = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
-        return Ok(json!({ "tasks": [], "failures": [{ "reason": reason }] }));
+        return Ok(refuse(state, body, token, reason));
     }
     let answer = start(state, body, provider, token);
     if trouble.is_some() { Err(error(500, "ServerException", "the answer is lost")) } else { Ok(answer) }
+}
+
+/// A refusal in an answer that is called a success is what the token stands for from now on.
+fn refuse(state: &mut State, body: &Value, token: &str, reason: &str) -> Value {
+    let answer = json!({ "tasks": [], "failures": [{ "reason": reason }] });
+    let remembered = Remembered { arn: None, request: body.clone(), answer: answer.clone() };
+    state.tokens.insert(token.to_owned(), remembered);
+    answer
 }
 
 fn start(state: &mut State, body: &Value, provider: &str, token: &str) -> Value {
@@ -67,7 +76,8 @@ fn start(state: &mut State, body: &Value, provider: &str, token: &str) -> Value 
         end: None,
     };
     let answer = json!({ "tasks": [task.shown(true)], "failures": [] });
-    let remembered = Remembered { arn: task.arn.clone(), request: body.clone(), answer: answer.clone() };
+    let remembered =
+        Remembered { arn: Some(task.arn.clone()), request: body.clone(), answer: answer.clone() };
     state.tokens.insert(token.to_owned(), remembered);
     state.tasks.push(task);
     answer

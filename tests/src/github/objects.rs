@@ -1,8 +1,13 @@
 //! The objects of one repository, and how GitHub shows them.
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
 use shared::domain::id::digest_hex;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use tar::{Builder, EntryType, Header};
 
 /// Mode of a file.
 pub const FILE: &str = "100644";
@@ -153,6 +158,37 @@ impl Repository {
         Some(json!({ "sha": tree, "url": "", "tree": shown, "truncated": truncated }))
     }
 
+    /// What the address of a commit's archive holds, so that nobody can guess it.
+    pub(super) fn ticket(&self, commit: &str) -> Option<String> {
+        self.commits.contains_key(commit).then(|| id(&format!("ticket {commit}")))
+    }
+
+    /// Everything of a commit, in a folder named after the repository, with the commit's id ahead.
+    pub(super) fn archive(&self, full_name: &str, commit: &str) -> Option<Vec<u8>> {
+        let mut builder = Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
+        let record = format!("52 comment={commit}\n");
+        append(&mut builder, EntryType::XGlobalHeader, "pax_global_header", record.as_bytes())?;
+        let short: String = commit.chars().take(7).collect();
+        let folder = format!("{}-{short}/", full_name.replace('/', "-"));
+        self.pack(&mut builder, self.commits.get(commit)?, &folder)?;
+        builder.into_inner().and_then(GzEncoder::finish).ok()
+    }
+
+    fn pack(&self, builder: &mut Builder<GzEncoder<Vec<u8>>>, tree: &str, folder: &str) -> Option<()> {
+        append(builder, EntryType::Directory, folder, b"")?;
+        for (name, item) in self.trees.get(tree)? {
+            let path = format!("{folder}{name}");
+            match (item.mode, self.blobs.get(&item.id)) {
+                (FILE, Some(text)) => append(builder, EntryType::Regular, &path, text)?,
+                (LINK, Some(target)) => append_link(builder, &path, target)?,
+                // A repository inside comes as an empty folder.
+                (SUBMODULE, _) => append(builder, EntryType::Directory, &format!("{path}/"), b"")?,
+                _ => self.pack(builder, &item.id, &format!("{path}/"))?,
+            }
+        }
+        Some(())
+    }
+
     fn show(&self, items: &BTreeMap<String, Item>, folder: &str, deep: bool, shown: &mut Vec<Value>) {
         for (name, item) in items {
             let path = format!("{folder}{name}");
@@ -169,4 +205,24 @@ impl Repository {
             }
         }
     }
+}
+
+fn append<W: std::io::Write>(
+    builder: &mut Builder<W>,
+    kind: EntryType,
+    path: &str,
+    content: &[u8],
+) -> Option<()> {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_mode(if kind.is_dir() { 0o775 } else { 0o664 });
+    header.set_size(u64::try_from(content.len()).ok()?);
+    builder.append_data(&mut header, path, content).ok()
+}
+
+fn append_link<W: std::io::Write>(builder: &mut Builder<W>, path: &str, target: &[u8]) -> Option<()> {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(EntryType::Symlink);
+    header.set_size(0);
+    builder.append_link(&mut header, path, OsStr::from_bytes(target)).ok()
 }

@@ -5,9 +5,9 @@ use async_trait::async_trait;
 use shared::domain::address::Reference;
 use shared::domain::detect::{Listing, is_file_listed, is_manifest};
 use shared::domain::id::digest_hex;
-use shared::ports::forge::{Forge, Resolved};
+use shared::ports::forge::{Forge, Resolved, Snapshot};
 use shared::ports::{PortError, PortResult};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -17,6 +17,7 @@ pub struct MemoryForge {
     repositories: Mutex<BTreeMap<String, Repository>>,
     away: AtomicBool,
     asked: AtomicU32,
+    archive: Mutex<Option<Vec<PortResult<Vec<u8>>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +43,11 @@ impl MemoryForge {
     /// From now on, nothing can be reached, or everything again.
     pub fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Keeps everything from runners: each commit comes once as this archive, in these pieces.
+    pub fn hide(&self, pieces: Vec<PortResult<Vec<u8>>>) {
+        *lock(&self.archive) = Some(pieces);
     }
 
     /// How often a reference was asked for.
@@ -110,5 +116,25 @@ impl Forge for MemoryForge {
             }
             Ok(listing)
         })
+    }
+
+    fn sees_private(&self) -> bool {
+        lock(&self.archive).is_some()
+    }
+
+    async fn snapshot(&self, url: &str, commit: &str) -> PortResult<Option<Box<dyn Snapshot>>> {
+        self.on(url, |repository| repository.files(commit).map(drop))?;
+        let pieces = lock(&self.archive).as_mut().map(std::mem::take);
+        Ok(pieces.map(|pieces| -> Box<dyn Snapshot> { Box::new(Pieces(pieces.into())) }))
+    }
+}
+
+/// An archive in pieces; after one that did not come, nothing more does.
+struct Pieces(VecDeque<PortResult<Vec<u8>>>);
+
+#[async_trait]
+impl Snapshot for Pieces {
+    async fn next(&mut self) -> PortResult<Option<Vec<u8>>> {
+        self.0.pop_front().transpose()
     }
 }

@@ -13,6 +13,7 @@ use shared::ports::{LaunchOrder, RunnerState};
 use shared::service::project::NewProject;
 use shared::service::runs::RunFilter;
 use shared::wire::link::RunnerEnd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn project(desk: &Desk, id: &str, settings: ProjectSettings) {
     let new = NewProject {
@@ -373,4 +374,33 @@ fn shards_of_one_run_share_with_others() {
     assert_eq!(started(&desk), []);
     stop(&desk, order_of(&desk, first).shard);
     assert_eq!(started(&desk), [other], "the project with fewer slots comes first");
+}
+
+#[test]
+fn a_pass_that_runs_out_of_time_leaves_the_rest_to_the_next_one() {
+    let desk = Desk::new();
+    project(&desk, "web", ProjectSettings::default());
+    let runs: Vec<RunId> = (0..5).map(|_| submit(&desk, "web", 1, |_| {})).collect();
+    while desk.queue.pop().is_some() {}
+    let begun = || -> Vec<bool> {
+        let all = runs.iter().map(|run| now(desk.services.run(*run)).unwrap().value);
+        all.map(|run| run.status == RunStatus::Running).collect()
+    };
+    let pass = |runs: usize| {
+        let looked_at = AtomicUsize::new(0);
+        let is_time = || looked_at.fetch_add(1, Ordering::SeqCst) < runs;
+        now(desk.services.sweep_while(&is_time)).unwrap()
+    };
+    assert!(!pass(2));
+    assert_eq!(begun(), [true, true, false, false, false]);
+    // One of those that were next ends before they are looked at.
+    let cause = Cause::new(CauseCode::CancelledByUser, "by a person");
+    now(desk.services.cancel(runs[2], cause)).unwrap();
+    now(desk.services.sweep_run(runs[2])).unwrap();
+    assert!(!pass(1));
+    assert_eq!(begun(), [true, true, false, true, false]);
+    // The last one, and the oldest again.
+    assert!(!pass(2));
+    assert_eq!(begun(), [true, true, false, true, true]);
+    assert!(pass(9), "and then everything");
 }

@@ -5,6 +5,7 @@
 use super::PORT;
 use super::tries::Try;
 use crate::config::Fleet;
+use crate::limits::CLIENT_TOKEN_LIMIT_CHARS;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::error::BuildError;
 use aws_sdk_ecs::operation::run_task::builders::RunTaskFluentBuilder;
@@ -12,7 +13,7 @@ use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, KeyValuePair,
     NetworkConfiguration, Tag, TaskOverride,
 };
-use shared::domain::id::ShardAttempt;
+use shared::domain::id::{ShardAttempt, digest_hex};
 use shared::ports::{LaunchOrder, PortError, PortResult};
 
 /// Environment variable: where the runner finds the coordinator.
@@ -42,13 +43,20 @@ pub(super) fn run_task(
         .cluster(&fleet.cluster)
         .task_definition(&fleet.task_definition)
         .count(1)
-        .client_token(order.shard.client_token())
+        .client_token(client_token(order, one))
         .started_by(order.shard.to_string())
         .capacity_provider_strategy(provider)
         .network_configuration(network)
         .overrides(overrides(fleet, order))
         .enable_ecs_managed_tags(true)
         .set_tags(Some(tags(order.shard))))
+}
+
+/// The token of one try: ECS answers it with what the same request came to before, also if that was a refusal, and takes
+/// it for no other request. So each way to start a task has one of its own, and a new one after there was no room.
+fn client_token(order: &LaunchOrder, one: &Try<'_>) -> String {
+    let digest = digest_hex(&format!("{} {} {one}", order.shard, order.round));
+    digest.chars().take(CLIENT_TOKEN_LIMIT_CHARS).collect()
 }
 
 fn network(fleet: &Fleet, subnet: &str) -> Result<NetworkConfiguration, BuildError> {
@@ -84,16 +92,22 @@ fn tags(shard: ShardAttempt) -> Vec<Tag> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{
-        CLIENT_TOKEN_LIMIT_CHARS, OVERRIDES_LIMIT_CHARS, STARTED_BY_LIMIT_CHARS, TAG_VALUE_LIMIT_CHARS,
-    };
+    use crate::ecs::tries;
+    use crate::limits::{OVERRIDES_LIMIT_CHARS, STARTED_BY_LIMIT_CHARS, TAG_VALUE_LIMIT_CHARS};
     use shared::domain::id::{JobNo, RunId};
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_longest_request_stays_far_below_the_limits() {
         let most = u32::MAX;
         let shard = ShardAttempt { run: RunId(u128::MAX), job: JobNo(most), shard: most, attempt: most };
-        let order = LaunchOrder { shard, bootstrap_token: "t".repeat(512), slots: Some(most) };
+        let order = LaunchOrder {
+            shard,
+            bootstrap_token: "t".repeat(512),
+            slots: Some(most),
+            round: most,
+            again: true,
+        };
         let fleet = Fleet {
             cluster: "c".to_owned(),
             task_definition: "t".to_owned(),
@@ -113,8 +127,15 @@ mod tests {
             .map(|pair| pair.name().unwrap_or_default().len() + pair.value().unwrap_or_default().len() + 24);
         let chars = pairs.sum::<usize>() + container.name().unwrap_or_default().len() + 64;
         assert!(chars < 2048, "{chars} of {OVERRIDES_LIMIT_CHARS}");
-        let token = shard.client_token();
-        assert!(token.len() <= CLIENT_TOKEN_LIMIT_CHARS && token.bytes().all(|b| (33..=126).contains(&b)));
+        let fleet = Fleet { subnets: vec!["a".to_owned(), "b".to_owned()], ..fleet };
+        let mut tokens = BTreeSet::new();
+        for round in [0, 1, most] {
+            let order = LaunchOrder { round, ..order.clone() };
+            tokens.extend(tries::of(&fleet, shard).iter().map(|one| client_token(&order, one)));
+        }
+        assert_eq!(tokens.len(), 12, "one for each try of each round");
+        let sound = |token: &String| token.len() <= CLIENT_TOKEN_LIMIT_CHARS && token.is_ascii();
+        assert!(tokens.iter().all(sound), "{tokens:?}");
         let started_by = shard.to_string();
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'/' | b'_');
         assert!(started_by.len() <= STARTED_BY_LIMIT_CHARS && started_by.bytes().all(allowed));

@@ -19,6 +19,10 @@ impl<P: Store> Store for Hosted<P> {
         hosted(self.0.load(key, now)).await
     }
 
+    async fn load_many(&self, keys: &[Key], now: Timestamp) -> PortResult<Vec<Option<Document>>> {
+        hosted(self.0.load_many(keys, now)).await
+    }
+
     async fn query(
         &self,
         partition: &str,

@@ -47,7 +47,7 @@ fn with_room_for_two() -> Stage {
 
 fn order(shard: u32) -> LaunchOrder {
     let shard = ShardAttempt { run: RunId(1 << 90), job: JobNo(1), shard, attempt: 1 };
-    LaunchOrder { shard, bootstrap_token: "one-shot".to_owned(), slots: Some(2) }
+    LaunchOrder { shard, bootstrap_token: "one-shot".to_owned(), slots: Some(2), round: 0, again: false }
 }
 
 fn launch(launcher: &Hosted<EcsLauncher>, shard: u32) -> String {
@@ -106,8 +106,16 @@ fn spare_capacity_in_each_zone_comes_before_the_ordinary_one() {
     );
     assert_eq!(fake.launches().len() - before, 4);
     assert_eq!(describe(&launcher, 3), RunnerState::Unknown);
+    // The tokens of these tries stand for refusals now, whatever room there is.
     fake.empty();
-    launch(&launcher, 3);
+    assert!(block_on(launcher.launch(&order(3))).is_err());
+    let next = LaunchOrder { round: 1, again: true, ..order(3) };
+    let arn = block_on(launcher.launch(&next)).unwrap();
+    assert_eq!(fake.started(), 3);
+    // A pass that knows nothing of this one finds its task.
+    let later = LaunchOrder { round: 2, ..next };
+    let (other, _connection) = launcher_of(&fake, fleet());
+    assert_eq!(block_on(other.launch(&later)).unwrap(), arn);
     assert_eq!(fake.started(), 3);
 }
 

@@ -6,6 +6,8 @@ use crate::hosting::hosted;
 use crate::stage;
 use aws::connection::Connection;
 use aws::dynamo::{DynamoStore, EXPIRY_S_ATTRIBUTE};
+use aws::limits::BATCH_GET_LIMIT;
+use serde_json::{Value, json};
 use shared::domain::time::Timestamp;
 use shared::ports::{
     COMMIT_LARGEST, Change, Condition, DOCUMENT_LIMIT_BYTES, IndexEntry, Key, PortError, Store as _, Write,
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use testkit::contract::block_on;
 use testkit::emulator;
-use testkit::http::{self, Response, Server};
+use testkit::http::{self, Request, Response, Server};
 use testkit::memory::ManualClock;
 
 testkit::store_contract!(dynamo_store, adapters::store().await);
@@ -43,6 +45,7 @@ fn behind(
         let operation = request.header("x-amz-target").split('.').next_back().unwrap_or_default().to_owned();
         match spoil(&operation, seen.fetch_add(1, Ordering::SeqCst)) {
             None => http::forward(&emulator::endpoint(), &request).unwrap(),
+            Some(Spoil::Half) => halved(&request),
             Some(Spoil::Before(status, code, message)) => refusal(status, code, message),
             Some(Spoil::After) => {
                 http::forward(&emulator::endpoint(), &request).unwrap();
@@ -55,7 +58,29 @@ fn behind(
     (store_at(&connection, &table), connection, door)
 }
 
+/// What a busy table answers to a request for several documents: some of them, and the keys of the others.
+fn halved(request: &Request) -> Response {
+    let mut answer = http::forward(&emulator::endpoint(), request).unwrap();
+    let asked: Value = serde_json::from_slice(&request.body).unwrap();
+    let mut told: Value = serde_json::from_slice(&answer.body).unwrap();
+    let (table, items) = told["Responses"].as_object_mut().unwrap().iter_mut().next().unwrap();
+    let (table, items) = (table.clone(), items.as_array_mut().unwrap());
+    let held_back = items.split_off(items.len() / 2);
+    let asked = asked["RequestItems"][&table]["Keys"].as_array().unwrap();
+    let is_of =
+        |item: &Value, key: &Value| key.as_object().unwrap().iter().all(|(name, value)| item[name] == *value);
+    let keys: Vec<&Value> =
+        asked.iter().filter(|key| held_back.iter().any(|item| is_of(item, key))).collect();
+    told["UnprocessedKeys"] = json!({ table: { "Keys": keys, "ConsistentRead": true } });
+    answer.body = told.to_string().into_bytes();
+    // The checksum and the length were those of the whole answer.
+    answer.headers.retain(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    answer
+}
+
 enum Spoil {
+    /// Only half of what was asked for.
+    Half,
     Before(u16, &'static str, &'static str),
     After,
 }
@@ -218,4 +243,36 @@ fn nobody_at_home_is_unavailable() {
     let store = store_at(&connection, "table");
     let loaded = block_on(store.load(&Key::new("p", "a"), START)).unwrap_err();
     assert!(matches!(loaded, PortError::Unavailable { .. }), "{loaded}");
+}
+
+#[test]
+fn what_a_busy_table_held_back_is_asked_for_again_and_not_for_ever() {
+    let keys: Vec<Key> = (0..BATCH_GET_LIMIT + 1).map(|n| Key::new("p", format!("{n:03}"))).collect();
+    let halved_times = |times: u32| {
+        let left = AtomicU32::new(times);
+        let spoil = move |operation: &str, _: u32| {
+            let take = |left: u32| left.checked_sub(1);
+            let is_next = operation == "BatchGetItem";
+            (is_next && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok())
+                .then_some(Spoil::Half)
+        };
+        let (store, connection, door) = behind(spoil);
+        for key in &keys {
+            block_on(store.commit(vec![put(&key.sort, Condition::Absent, "x", None)])).unwrap();
+        }
+        let found = block_on(store.load_many(&keys, START));
+        (
+            found,
+            connection.counts().so_far().get(&("DynamoDB".to_owned(), "BatchGetItem".to_owned())).copied(),
+            door,
+        )
+    };
+    // A hundred are one request, and one more is another.
+    let (found, requests, _door) = halved_times(0);
+    assert_eq!((found.unwrap().iter().flatten().count(), requests), (keys.len(), Some(2)));
+    let (found, requests, _door) = halved_times(2);
+    let found: Vec<Key> = found.unwrap().into_iter().map(|document| document.unwrap().key).collect();
+    assert_eq!((found, requests), (keys.clone(), Some(4)));
+    let (found, _, _door) = halved_times(u32::MAX);
+    assert!(matches!(found, Err(PortError::Unavailable { .. })), "{found:?}");
 }

@@ -89,7 +89,13 @@ fn written(path: &Path) -> String {
 
 fn order(shard: u32) -> LaunchOrder {
     let shard = ShardAttempt { run: RunId(1), job: JobNo(1), shard, attempt: 1 };
-    LaunchOrder { shard, bootstrap_token: "one-shot-token".to_owned(), slots: Some(3) }
+    LaunchOrder {
+        shard,
+        bootstrap_token: "one-shot-token".to_owned(),
+        slots: Some(3),
+        round: 0,
+        again: false,
+    }
 }
 
 fn is_gone(pid: Pid) -> bool {

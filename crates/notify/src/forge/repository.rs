@@ -2,17 +2,19 @@
 
 use super::answer::{Said, failed, judge};
 use super::{PORT, Shared, away, denied};
-use crate::client::{ANSWER_LIMIT_BYTES, Call, CallError};
+use crate::client::{ANSWER_LIMIT_BYTES, Answer, Call, CallError, LIMIT};
+use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use shared::domain::address::Reference;
 use shared::domain::secret::Secret;
-use shared::ports::forge::Resolved;
+use shared::ports::forge::{Resolved, Snapshot};
 use shared::ports::{PortError, PortResult};
 use shared::wire::percent::encoded;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// GitHub cuts the list of a tree at 7 MB.
@@ -21,6 +23,8 @@ const TREE_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 const TAGS_LIMIT: usize = 5;
 /// Texts fetched at the same time.
 const ABREAST: usize = 8;
+/// For an archive to come whole; planning has a minute.
+const ARCHIVE_LIMIT: Duration = Duration::from_secs(30);
 const JSON: &str = "application/vnd.github+json";
 const RAW: &str = "application/vnd.github.raw+json";
 const API_VERSION: &str = "2022-11-28";
@@ -48,6 +52,8 @@ impl Id {
 #[derive(Deserialize)]
 struct Facts {
     default_branch: String,
+    #[serde(rename = "private")]
+    is_private: bool,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +108,20 @@ impl Entry {
 
     pub(super) fn is_folder(&self) -> bool {
         self.kind == "tree"
+    }
+}
+
+/// An archive on its way.
+#[derive(Debug)]
+pub(super) struct Download {
+    url: Arc<str>,
+    answer: Answer,
+}
+
+#[async_trait]
+impl Snapshot for Download {
+    async fn next(&mut self) -> PortResult<Option<Vec<u8>>> {
+        self.answer.next().await.map_err(|error| failed(&self.url, &error))
     }
 }
 
@@ -206,6 +226,42 @@ impl Repository {
         }
     }
 
+    /// Everything of a commit, if the repository is shown to us and not to everybody.
+    pub(super) async fn snapshot(&self, commit: &str) -> PortResult<Option<Download>> {
+        let facts = self.ask::<Facts>("").await?.ok_or_else(|| self.absent())?;
+        if !facts.is_private {
+            return Ok(None);
+        }
+        let answer = self.open(&format!("/tarball/{commit}"), JSON, ARCHIVE_LIMIT).await?;
+        // A short-lived address of another host; it is for nobody but us, and gets no token.
+        let place = match (answer.status(), answer.location()) {
+            (302, Some(place)) => place.to_owned(),
+            _ => return Err(self.refused(answer, commit).await),
+        };
+        let call = Call { url: &place, headers: &[], body: None, bearer: None };
+        let answer = self.shared.outbound.open(call, ARCHIVE_LIMIT).await;
+        let answer = answer.map_err(|error| failed(&self.url, &error))?;
+        match answer.status() {
+            200 => Ok(Some(Download { url: Arc::clone(&self.url), answer })),
+            _ => Err(self.refused(answer, commit).await),
+        }
+    }
+
+    /// Why there is no archive.
+    async fn refused(&self, answer: Answer, commit: &str) -> PortError {
+        let reply = match answer.read(ANSWER_LIMIT_BYTES).await {
+            Ok(reply) => reply,
+            Err(error) => return failed(&self.url, &error),
+        };
+        match judge(&self.url, reply, self.shared.token.is_some()) {
+            Ok(Said::Nothing | Said::NothingInside) => self.without(commit).await,
+            Ok(Said::This(_)) => {
+                away(&self.url, "GitHub answers with something else than an archive".to_owned())
+            }
+            Err(error) => error,
+        }
+    }
+
     /// Why there is no `subject`: the repository does not have it, or is not there for us itself.
     pub(super) async fn without(&self, subject: &str) -> PortError {
         if !self.seen.load(Ordering::Relaxed) {
@@ -236,15 +292,19 @@ impl Repository {
         parsed.map(Some).map_err(|error| failed(&self.url, &CallError::NotJson(error)))
     }
 
-    async fn bytes(&self, path: &str, accept: &str, limit_bytes: usize) -> PortResult<Option<Vec<u8>>> {
+    async fn open(&self, path: &str, accept: &str, within: Duration) -> PortResult<Answer> {
         let url = format!("{}{path}", self.root);
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let headers = [header("accept", accept), header("x-github-api-version", API_VERSION)];
         let bearer = self.shared.token.as_ref().map(Secret::reveal);
         let call = Call { url: &url, headers: &headers, body: None, bearer };
-        let reply = self.shared.outbound.call_up_to(call, limit_bytes).await;
-        let reply = reply.map_err(|error| failed(&self.url, &error))?;
-        let said = judge(&self.url, reply, bearer.is_some())?;
+        self.shared.outbound.open(call, within).await.map_err(|error| failed(&self.url, &error))
+    }
+
+    async fn bytes(&self, path: &str, accept: &str, limit_bytes: usize) -> PortResult<Option<Vec<u8>>> {
+        let answer = self.open(path, accept, LIMIT).await?;
+        let reply = answer.read(limit_bytes).await.map_err(|error| failed(&self.url, &error))?;
+        let said = judge(&self.url, reply, self.shared.token.is_some())?;
         if said != Said::Nothing {
             self.seen.store(true, Ordering::Relaxed);
         }

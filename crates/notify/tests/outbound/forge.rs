@@ -7,6 +7,7 @@ use notify::forge::{GithubForge, check_address};
 use notify::guard::Allow;
 use shared::domain::detect::Listing;
 use shared::domain::secret::Secret;
+use shared::domain::upload::is_gzip_or_tar;
 use shared::ports::forge::{FILE_LIMIT_BYTES, Forge as _, Resolved};
 use shared::ports::{PortError, PortResult};
 use std::collections::BTreeMap;
@@ -188,6 +189,61 @@ async fn the_token_goes_to_the_api_as_a_bearer_and_nowhere_else() {
     assert!(!format!("{forge:?}").contains(TOKEN), "{forge:?}");
     known.forge.resolve(URL, "main").await.unwrap();
     assert_eq!(github.take_requests()[0].header("authorization"), "");
+}
+
+#[tokio::test]
+async fn a_commit_that_runners_cannot_fetch_comes_as_an_archive_from_a_host_that_gets_no_token() {
+    let (known, github) = known();
+    github.take_token(TOKEN);
+    let with_token = forge(&github, Some(TOKEN));
+    assert!(with_token.sees_private() && !known.forge.sees_private());
+    // Without a token nobody is asked; of a public repository the runners get it themselves.
+    assert!(known.forge.snapshot(URL, &known.second).await.unwrap().is_none());
+    assert!(targets(&github).is_empty());
+    assert!(with_token.snapshot(URL, &known.second).await.unwrap().is_none());
+    assert_eq!(targets(&github), ["/repos/acme/known"]);
+    github.hide(NAME);
+    let mut snapshot = with_token.snapshot(URL, &known.second).await.unwrap().unwrap();
+    let mut bytes = Vec::new();
+    while let Some(more) = snapshot.next().await.unwrap() {
+        bytes.extend(more);
+    }
+    assert_eq!(is_gzip_or_tar(&bytes), Some(true));
+    let requests = github.take_requests();
+    let told: Vec<_> = requests.iter().map(|one| one.header("authorization").is_empty()).collect();
+    assert_eq!(told, [false, false, true], "the archive's host is told nothing: {requests:?}");
+    assert_eq!(requests[1].target, format!("/repos/acme/known/tarball/{}", known.second));
+}
+
+#[tokio::test]
+async fn an_archive_that_does_not_come_is_asked_for_again_or_never() {
+    let (known, github) = known();
+    github.take_token(TOKEN);
+    github.hide(NAME);
+    let forge = forge(&github, Some(TOKEN));
+    let snapshot = async |commit: &str| forge.snapshot(URL, commit).await.map(|found| found.is_some());
+    let unknown = "1".repeat(40);
+    let missing = snapshot(&unknown).await;
+    assert!(
+        matches!(&missing, Err(PortError::NotFound { subject, .. }) if *subject == unknown),
+        "{missing:?}"
+    );
+    denied(snapshot("main").await);
+    for trouble in [Trouble::Status(503), Trouble::TooFast(60)] {
+        github.trouble_archives(Some(trouble));
+        away(snapshot(&known.second).await);
+    }
+    github.trouble_archives(Some(Trouble::Moved));
+    denied(snapshot(&known.second).await);
+    github.trouble_archives(Some(Trouble::BreaksOff));
+    let mut begun = forge.snapshot(URL, &known.second).await.unwrap().unwrap();
+    let end = loop {
+        match begun.next().await {
+            Ok(Some(_)) => {}
+            end => break end,
+        }
+    };
+    away(end);
 }
 
 #[tokio::test]

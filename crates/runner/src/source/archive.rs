@@ -141,7 +141,7 @@ pub(super) fn unpack(
         limits.ratio.saturating_mul(archive.size_bytes).saturating_add(SLACK_BYTES).min(limits.bytes);
     fs::create_dir(dest).map_err(|error| unwritable(dest, error))?;
     let root = fs::canonicalize(dest).map_err(|error| unwritable(dest, error))?;
-    let mut tree = Tree::new(root, limits.entries);
+    let mut tree = Tree::new(root, limits.entries, archive.wrapped);
     let stream: Box<dyn Read + '_> =
         if archive.gzip { Box::new(MultiGzDecoder::new(packed)) } else { Box::new(packed) };
     let metered = Metered { inner: stream, left: limit_bytes };

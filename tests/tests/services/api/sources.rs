@@ -1,8 +1,10 @@
 //! Where the source of a run comes from: references looked up once, with a clear end if that cannot be.
 
 use super::Front;
-use crate::desk::REPOSITORY;
+use crate::desk::{REPOSITORY, now};
 use serde_json::{Value, json};
+use shared::domain::project::ProjectSettings;
+use shared::ports::{PortError, PortResult};
 
 fn start(front: &Front, body: &Value) -> String {
     let accepted = front.post("/v1/projects/web/runs", body);
@@ -94,6 +96,72 @@ fn a_forge_that_is_away_is_asked_again_and_not_for_ever() {
     assert!(
         message.contains(REPOSITORY) && message.contains("10 tries") && message.contains("does not answer")
     );
+}
+
+/// A forge whose repositories no runner can fetch, and what it hands out for the next commit.
+fn hidden(pieces: Vec<PortResult<Vec<u8>>>) -> Front {
+    let front = Front::with_project("web");
+    front.desk.forge.hide(pieces);
+    front
+}
+
+fn stored(front: &Front) -> Vec<String> {
+    now(front.desk.services.blobs.list("sources/")).unwrap()
+}
+
+#[test]
+fn a_commit_that_runners_cannot_fetch_is_taken_by_whoever_plans_and_kept_like_an_upload() {
+    // Enough for its first block and then some, in uneven pieces.
+    let archive: Vec<u8> = [&[0x1f, 0x8b][..], &vec![7; 3_000_000]].concat();
+    let pieces = || archive.chunks(700_001).map(|piece| Ok(piece.to_vec())).collect::<Vec<_>>();
+    let front = hidden(pieces());
+    let commit = front.desk.forge.commit(REPOSITORY, &[("pytest.ini", "")], &["refs/heads/main"]);
+    let run = start(&front, &json!({}));
+    assert_eq!(stored(&front), Vec::<String>::new(), "asking for a run takes nothing");
+    let planned = settle(&front, &run);
+    assert_eq!((&planned["status"], &planned["commit"]), (&json!("running"), &json!(commit)), "{planned}");
+    let kept = stored(&front);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(now(front.desk.services.blobs.fetch(&kept[0], None)).unwrap(), archive);
+
+    // A whole commit id with known suites has to pass by the forge as well.
+    front.desk.forge.hide(pieces());
+    let config = "[suite.unit]\nframework = \"pytest\"\n";
+    let named = settle(&front, &start(&front, &json!({ "ref": commit, "config": config })));
+    assert_eq!((&named["status"], &named["commit"]), (&json!("running"), &json!(commit)), "{named}");
+    assert_eq!(stored(&front).len(), 2);
+
+    // Kept for the project's days, and then gone.
+    let days = u64::from(ProjectSettings::default().keep_days);
+    front.desk.clock.advance_ms(days * 24 * 60 * 60 * 1000 - 60_000);
+    now(front.desk.services.forget_sources(front.desk.services.clock.now())).unwrap();
+    assert_eq!(stored(&front).len(), 2);
+    front.desk.clock.advance_ms(120_000);
+    now(front.desk.services.forget_sources(front.desk.services.clock.now())).unwrap();
+    assert_eq!(stored(&front), Vec::<String>::new());
+}
+
+#[test]
+fn a_commit_that_does_not_come_whole_is_asked_for_again_and_one_that_is_no_archive_ends_its_run() {
+    let broken = PortError::Unavailable {
+        port: "forge",
+        subject: REPOSITORY.to_owned(),
+        reason: "it broke off".to_owned(),
+    };
+    let begun = [&[0x1f, 0x8b][..], &vec![7; 2_000_000]].concat();
+    let front = hidden(vec![Ok(begun.clone()), Err(broken)]);
+    let run = start(&front, &json!({}));
+    assert_eq!(settle(&front, &run)["status"], "queued");
+    assert_eq!(stored(&front), Vec::<String>::new(), "nothing of it stays");
+    front.desk.forge.hide(vec![Ok(begun)]);
+    front.desk.pass(2_000);
+    assert_eq!(settle(&front, &run)["status"], "running");
+
+    front.desk.forge.hide(vec![Ok(b"<html>".repeat(200))]);
+    let over = settle(&front, &start(&front, &json!({})));
+    assert_eq!((&over["verdict"], &over["cause"]["code"]), (&json!("errored"), &json!("source_failed")));
+    assert!(over["cause"]["message"].as_str().unwrap().contains("no tar archive"), "{over}");
+    assert_eq!(stored(&front).len(), 1);
 }
 
 #[test]

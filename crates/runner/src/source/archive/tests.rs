@@ -58,6 +58,7 @@ fn about(bytes: &[u8], gzip: bool) -> Archive {
         sha256: hex::encode(Sha256::digest(bytes)),
         size_bytes: bytes.len() as u64,
         gzip,
+        wrapped: false,
     }
 }
 
@@ -69,10 +70,14 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
 
 /// Unpacks inside a folder whose surroundings are watched.
 fn unpacked(bytes: &[u8], gzip: bool, limits: Limits) -> (Result<(), ArchiveError>, TempDir) {
+    unpacked_as(&about(bytes, gzip), bytes, limits)
+}
+
+fn unpacked_as(archive: &Archive, bytes: &[u8], limits: Limits) -> (Result<(), ArchiveError>, TempDir) {
     let scratch = TempDir::new().unwrap();
     let dest = scratch.path().join("in/source");
     fs::create_dir(dest.parent().unwrap()).unwrap();
-    let result = unpack(bytes, &about(bytes, gzip), &dest, limits);
+    let result = unpack(bytes, archive, &dest, limits);
     let beside: Vec<_> =
         fs::read_dir(scratch.path()).unwrap().chain(fs::read_dir(dest.parent().unwrap()).unwrap()).collect();
     assert_eq!(beside.len(), 2, "something was written beside the root");
@@ -286,6 +291,41 @@ fn what_the_tar_command_packs_comes_out_the_same() {
         assert_eq!(fs::read_to_string(root.join("deep/link")).unwrap(), "#!/bin/sh\n");
         assert_eq!(fs::read_link(root.join("dangling")).unwrap(), Path::new("nowhere"));
         assert_eq!(fs::metadata(root.join("tool")).unwrap().permissions().mode() & 0o111, 0o111);
+    }
+}
+
+#[test]
+fn the_folder_around_a_forges_archive_does_not_count() {
+    let scratch = TempDir::new().unwrap();
+    let git = |args: &[&str]| {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(scratch.path()).args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(args);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    };
+    git(&["init", "-q"]);
+    fs::create_dir(scratch.path().join("deep")).unwrap();
+    fs::write(scratch.path().join("deep/file"), "text").unwrap();
+    std::os::unix::fs::symlink("deep/file", scratch.path().join("link")).unwrap();
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "first"]);
+    let packed = git(&["archive", "--format=tar.gz", "--prefix=acme-click-0123456/", "HEAD"]);
+    let (result, out) = unpacked_as(&Archive { wrapped: true, ..about(&packed, true) }, &packed, SMALL);
+    result.unwrap();
+    assert_eq!(fs::read_to_string(out.path().join("in/source/link")).unwrap(), "text");
+    // What would leave the folder that counts is refused, also where it stays below the one around it.
+    for pack in [
+        Pack::new().link("top/l", "../x"),
+        Pack::new().file("top/../x", ""),
+        Pack::new().file("x", ""),
+        Pack::new().file("one/x", "").file("other/x", ""),
+        Pack::new().file("top/x", "").hard("top/h", "x"),
+    ] {
+        let bytes = pack.end();
+        let (result, _scratch) =
+            unpacked_as(&Archive { wrapped: true, ..about(&bytes, false) }, &bytes, SMALL);
+        assert!(matches!(result, Err(ArchiveError::Entry { .. })), "{result:?}");
     }
 }
 

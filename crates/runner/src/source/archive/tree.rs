@@ -43,12 +43,13 @@ pub(super) struct Tree {
     places: BTreeMap<Parts, Place>,
     links: Vec<(Parts, Vec<u8>)>,
     limit: usize,
+    wrapped: bool,
 }
 
 impl Tree {
-    /// Nothing yet, in this folder.
-    pub(super) fn new(root: PathBuf, limit: usize) -> Self {
-        Self { root, places: BTreeMap::new(), links: Vec::new(), limit }
+    /// Nothing yet, in this folder. In an archive that is `wrapped`, the first part of every path does not count.
+    pub(super) fn new(root: PathBuf, limit: usize, wrapped: bool) -> Self {
+        Self { root, places: BTreeMap::new(), links: Vec::new(), limit, wrapped }
     }
 
     /// Makes every folder and file of the archive.
@@ -85,7 +86,7 @@ impl Tree {
         content: &mut impl Read,
     ) -> Result<(), ArchiveError> {
         let refuse = |reason| ArchiveError::Entry { path: printable(path), reason };
-        let (kind, parts) = (header.entry_type(), parts(path).map_err(refuse)?);
+        let (kind, parts) = (header.entry_type(), self.parts(path).map_err(refuse)?);
         if kind.is_dir() {
             return self.folder(&parts).map_err(|trouble| trouble.at(path));
         }
@@ -98,7 +99,8 @@ impl Tree {
             self.links.push((parts, target));
             Ok(())
         } else if kind.is_hard_link() {
-            let original = self::parts(&target)
+            let original = self
+                .parts(&target)
                 .ok()
                 .filter(|original| self.places.get(original) == Some(&Place::File) && *original != parts);
             let original =
@@ -168,6 +170,15 @@ impl Tree {
             }
         }
         Ok(())
+    }
+
+    /// The parts of a path of the archive, as they count here.
+    fn parts(&self, path: &[u8]) -> Result<Parts, &'static str> {
+        let mut parts = parts(path)?;
+        if self.wrapped && !parts.is_empty() {
+            parts.remove(0);
+        }
+        Ok(parts)
     }
 
     fn path(&self, parts: &[Vec<u8>]) -> PathBuf {
