@@ -14,5 +14,6 @@ mod faults;
 mod messages;
 mod project;
 mod receiver;
+mod repositories;
 mod runs;
 mod stack;

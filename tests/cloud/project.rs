@@ -34,6 +34,13 @@ impl Project {
         project
     }
 
+    /// A project with a repository, and an empty folder.
+    pub(crate) fn of(repository: &str) -> Self {
+        let project = Self { id: emulator::unique("p"), folder: TempDir::new().unwrap() };
+        project.types(&["projects", "create", &project.id.clone(), "--repository", repository]);
+        project
+    }
+
     /// A place in its folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

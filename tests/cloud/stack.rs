@@ -17,6 +17,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long anything may take here; the clock of the stack ticks every minute.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
+/// A host of repositories that is not there until a scenario makes it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Forge {
+    /// Its name in addresses.
+    pub(crate) host: String,
+    /// Where its API is asked for, on loopback.
+    pub(crate) port: u16,
+    /// The token that the stack has for it.
+    pub(crate) token: String,
+}
+
 /// Where everything is.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Stack {
@@ -29,6 +40,8 @@ pub(crate) struct Stack {
     pub(crate) program: PathBuf,
     /// Faults are left here.
     pub(crate) faults: PathBuf,
+    /// Where the stack looks repositories up.
+    pub(crate) forge: Forge,
     /// Physical ids by the names of the template.
     pub(crate) resources: BTreeMap<String, String>,
 }
@@ -112,6 +125,22 @@ impl Stack {
                 Some(serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap())
             }
         }
+    }
+
+    /// Makes something by the API.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
+        let request = ureq::post(format!("{}{path}", self.url)).header("content-type", "application/json");
+        let request = request.header("authorization", format!("Bearer {}", admin_key()));
+        let mut answer = request.send(body.to_string()).unwrap_or_else(|error| panic!("POST {path}: {error}"));
+        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
+    }
+
+    /// The text of a resource that may lie elsewhere.
+    pub(crate) fn text(&self, path: &str) -> String {
+        let request = ureq::get(format!("{}{path}", self.url));
+        let request = request.header("authorization", format!("Bearer {}", admin_key()));
+        let mut answer = request.call().unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        answer.body_mut().read_to_string().unwrap()
     }
 
     /// A resource of the API.

@@ -69,9 +69,15 @@ impl FakeGithub {
     /// GitHub without repositories.
     #[must_use]
     pub fn new() -> Self {
+        Self::at(0)
+    }
+
+    /// The same at this port of loopback, for those who were told of it before.
+    #[must_use]
+    pub fn at(port: u16) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let inside = Arc::clone(&state);
-        let server = Server::start(Arc::new(move |request| answer(&mut lock(&inside), request)));
+        let server = Server::start_at(port, Arc::new(move |request| answer(&mut lock(&inside), request)));
         let server = server.unwrap_or_else(|error| panic!("no server on loopback: {error}"));
         Self { server, state }
     }

@@ -65,7 +65,15 @@ impl Server {
     /// # Errors
     /// Those of the sockets.
     pub fn start(handler: Handler) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::start_at(0, handler)
+    }
+
+    /// Listens on this port of loopback.
+    ///
+    /// # Errors
+    /// Those of the sockets.
+    pub fn start_at(port: u16, handler: Handler) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let port = listener.local_addr()?.port();
         let over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&over);

@@ -8,6 +8,7 @@ use crate::{launch, place, say, toolbox};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::ffi::OsString;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,11 +19,22 @@ const REGION: &str = "eu-central-1";
 /// The emulator has no such image, and needs none.
 const IMAGE: &str = "000000000000.dkr.ecr.eu-central-1.amazonaws.com/fleetest/runner:box";
 
+/// Nobody can fetch from there; what is there is what a scenario says.
+const FORGE_HOST: &str = "git.invalid";
+const FORGE_TOKEN: &str = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
+
 /// What there is on this machine.
 struct Stack {
     /// Folder of SAM and cargo-lambda.
     programs: PathBuf,
     emulator: Emulator,
+    forge: Forge,
+}
+
+/// Where the stack looks repositories up: a place that the scenario of repositories takes for itself.
+struct Forge {
+    port: u16,
+    token_secret: String,
 }
 
 /// `cargo xtask cloud`.
@@ -43,7 +55,8 @@ pub(crate) fn command(only: &[String]) -> Result<()> {
     let arguments: [OsString; 3] = [runner.clone().into(), faults().into(), suites.into()];
     let emulator =
         emulator::start_with(&python, &place::root().join("tests/cloud/box.py"), &arguments, "cloud.log")?;
-    let stack = Stack { programs, emulator };
+    let forge = Forge { port: free_port()?, token_secret: secret(&emulator, FORGE_TOKEN)? };
+    let stack = Stack { programs, emulator, forge };
     let api = stack.deploy(None)?.api_id()?;
     // Only now it is known where runners will find the API; a stack has to survive an update anyway.
     let link = format!("{}/_aws/execute-api/{api}/$default", stack.emulator.endpoint());
@@ -56,6 +69,7 @@ pub(crate) fn command(only: &[String]) -> Result<()> {
         "url": link,
         "program": runner,
         "faults": faults(),
+        "forge": { "host": FORGE_HOST, "port": stack.forge.port, "token": FORGE_TOKEN },
         "resources": outputs.0,
     });
     std::fs::write(&path, told.to_string())
@@ -74,9 +88,24 @@ pub(crate) fn command(only: &[String]) -> Result<()> {
 const REAL: &str = "\
 real:      the template, translated and deployed by SAM, and updated once; the nine compiled functions, each in its own process
            with the environment that the template gives it; the command line; the runner and pytest
+stood in:  GitHub, as strict as its documentation
 emulated:  API Gateway, Lambda's scaling, SQS, DynamoDB, S3, EventBridge and its Scheduler, Secrets Manager (ministack)
 stood in:  Fargate: a task is a local process, and what ECS tells of it is told by tests/cloud/box.py
 not tried: IAM (every call is allowed), KMS, alarms, arm64, the runner's image";
+
+/// A port of loopback that is free now.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
+    Ok(listener.local_addr().context("no free port on loopback")?.port())
+}
+
+/// The ARN of a new secret with this text.
+fn secret(emulator: &Emulator, text: &str) -> Result<String> {
+    let asked = serde_json::json!({ "Name": "github-token", "SecretString": text });
+    let made = emulator.asked(REGION, ("secretsmanager", "CreateSecret"), &asked)?;
+    let arn = made.get("ARN").and_then(Value::as_str);
+    arn.map(str::to_owned).with_context(|| format!("the emulator made no secret: {made}"))
+}
 
 fn ours() -> PathBuf {
     place::target().join("cloud")
@@ -118,8 +147,9 @@ impl Stack {
         deploy.args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--parameter-overrides"]);
         deploy.args(["Stage=dev", "Architecture=x86_64", &format!("RunnerImage={IMAGE}")]);
         deploy.arg(format!("EndpointUrl={}", self.emulator.endpoint()));
-        // Repositories of nobody: they are taken, and looked up in vain.
-        deploy.args(["GithubHost=git.invalid", "GithubApiUrl=https://git.invalid/api/v3"]);
+        deploy.arg(format!("GithubHost={FORGE_HOST}"));
+        deploy.arg(format!("GithubApiUrl=http://127.0.0.1:{}", self.forge.port));
+        deploy.arg(format!("GithubTokenSecret={}", self.forge.token_secret));
         // Callers of functions see a version; a parameter alone does not publish one.
         deploy.arg(format!("Release={}", if link.is_some() { "second" } else { "first" }));
         deploy.args(link.map(|link| format!("LinkUrl={link}")));

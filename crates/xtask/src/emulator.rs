@@ -4,6 +4,7 @@
 
 use crate::{launch, place, say, toolbox};
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -30,6 +31,34 @@ impl Emulator {
     /// Its address.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// What it answers to an operation of one of the services that speak JSON 1.1.
+    pub(crate) fn asked(
+        &self,
+        region: &str,
+        (service, operation): (&str, &str),
+        body: &Value,
+    ) -> Result<Value> {
+        let address = self.endpoint.trim_start_matches("http://");
+        let body = body.to_string();
+        // It believes the credential's account and region, and looks at no signature.
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/x-amz-json-1.1\r\n\
+             X-Amz-Target: {service}.{operation}\r\nAuthorization: AWS4-HMAC-SHA256 Credential=test/20260101/{region}/{service}/\
+             aws4_request, SignedHeaders=host, Signature=0\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(address).context("the AWS emulator takes no connection")?;
+        stream.set_read_timeout(Some(PATIENCE)).context("no time limit for the AWS emulator")?;
+        let mut answer = String::new();
+        stream.write_all(request.as_bytes()).context("the AWS emulator hung up")?;
+        stream.read_to_string(&mut answer).context("the AWS emulator gave no answer")?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer.as_str(), ""));
+        if !head.starts_with("HTTP/1.1 200") {
+            bail!("the AWS emulator does not {operation}: {answer}");
+        }
+        serde_json::from_str(body).with_context(|| format!("the AWS emulator wrote no JSON: {answer}"))
     }
 }
 
