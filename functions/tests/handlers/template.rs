@@ -215,6 +215,20 @@ fn where_repositories_are_looked_up_is_given_to_all_as_it_is_read() {
     assert_eq!(default("FLEETEST_GITHUB_TOKEN_SECRET"), Some(""));
 }
 
+#[test]
+fn mail_comes_from_the_address_that_its_role_is_held_to() {
+    let template = template();
+    let all = statements(&template);
+    let mut senders = all.iter().filter(|(_, one)| one["Action"] == "ses:SendEmail");
+    let (role, sends) = senders.next().unwrap();
+    assert_eq!(*role, "NotifyRole");
+    assert_eq!(sends["Condition"]["StringEquals"]["ses:FromAddress"], json!({"Ref": "MailFrom"}));
+    assert!(senders.next().is_none());
+    // SES compares the address without a name, so the sender may have none.
+    let pattern = template["Parameters"]["MailFrom"]["AllowedPattern"].as_str().unwrap();
+    assert!(pattern.starts_with("([^ <>@]+@[^ <>@]+") && pattern.ends_with(")?"), "{pattern}");
+}
+
 /// Whether an alarm looks at this metric of this queue.
 fn is_watched(template: &Value, queue: &str, metric: &str) -> bool {
     of_type(template, "AWS::CloudWatch::Alarm").into_iter().any(|(_, alarm)| {
