@@ -229,6 +229,44 @@ fn mail_comes_from_the_address_that_its_role_is_held_to() {
     assert!(pattern.starts_with("([^ <>@]+@[^ <>@]+") && pattern.ends_with(")?"), "{pattern}");
 }
 
+/// What a rule asserts when a parameter has this value.
+fn asserted<'a>(template: &'a Value, parameter: &str, value: &str) -> &'a Value {
+    let when = json!({"Fn::Equals": [{"Ref": parameter}, value]});
+    let rules = template["Rules"].as_object().unwrap();
+    let mut found = rules.values().filter(|rule| rule["RuleCondition"] == when);
+    let rule = found.next().unwrap_or_else(|| panic!("no rule for `{parameter}` {value}"));
+    assert!(found.next().is_none(), "two rules for `{parameter}` {value}");
+    let assertion = &rule["Assertions"][0];
+    assert!(!assertion["AssertDescription"].as_str().unwrap().is_empty());
+    &assertion["Assert"]
+}
+
+/// Fargate's pairs: CPU units, then the least, the most and the step of the memory in GiB.
+const FARGATE: [(&str, usize, usize, usize); 5] =
+    [("1024", 2, 8, 1), ("2048", 4, 16, 1), ("4096", 8, 30, 1), ("8192", 16, 60, 4), ("16384", 32, 120, 8)];
+
+#[test]
+fn a_runner_has_a_size_that_fargate_has() {
+    let template = template();
+    let parameters = &template["Parameters"];
+    let known: Vec<&str> = FARGATE.iter().map(|(cpu, ..)| *cpu).collect();
+    assert_eq!(parameters["RunnerCpu"]["AllowedValues"], json!(known));
+    for (cpu, least, most, step) in FARGATE {
+        let memory: Vec<String> = (least..=most).step_by(step).map(|gib| (gib * 1024).to_string()).collect();
+        let wanted = json!({"Fn::Contains": [memory, {"Ref": "RunnerMemoryMiB"}]});
+        assert_eq!(*asserted(&template, "RunnerCpu", cpu), wanted, "{cpu}");
+        if parameters["RunnerCpu"]["Default"] == cpu {
+            assert!(memory.contains(&parameters["RunnerMemoryMiB"]["Default"].to_string()));
+        }
+    }
+}
+
+#[test]
+fn runners_without_public_addresses_need_a_network_with_a_way_out() {
+    let named = json!({"Fn::Not": [{"Fn::Equals": [{"Ref": "SubnetIds"}, ""]}]});
+    assert_eq!(*asserted(&template(), "PublicAddress", "false"), named);
+}
+
 /// Whether an alarm looks at this metric of this queue.
 fn is_watched(template: &Value, queue: &str, metric: &str) -> bool {
     of_type(template, "AWS::CloudWatch::Alarm").into_iter().any(|(_, alarm)| {
