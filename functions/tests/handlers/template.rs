@@ -5,6 +5,7 @@
 use crate::cloud::root;
 use aws::config::{Config, Github};
 use serde_json::{Map, Value, json};
+use shared::domain::verdict::Verdict;
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -363,10 +364,35 @@ fn what_the_clock_sends_is_a_sample_and_is_not_lost() {
         }
     }
     assert_eq!(ticks, samples);
-    for (name, rule) in of_type(&template, "AWS::Events::Rule") {
-        for target in rule["Targets"].as_array().into_iter().flatten() {
-            assert!(!target["DeadLetterConfig"].is_null() && !target["RetryPolicy"].is_null(), "{name}");
-        }
+}
+
+#[test]
+fn rules_lose_nothing_and_count_because_they_have_a_target() {
+    let template = template();
+    let dead =
+        &template["Resources"]["EventsDeadQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"][0];
+    let buried = &dead["Condition"]["ArnEquals"]["aws:SourceArn"];
+    let rules = of_type(&template, "AWS::Events::Rule");
+    for (name, rule) in &rules {
+        let target = &rule["Targets"][0];
+        assert!(!target["DeadLetterConfig"].is_null() && !target["RetryPolicy"].is_null(), "{name}");
+        assert!(list(buried).contains(&&json!({"Fn::GetAtt": format!("{name}.Arn")})), "{name}");
+        let named = rule["Name"]["Fn::Sub"].as_str().unwrap();
+        let text = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"].as_str();
+        let shown = text.unwrap().contains(&format!("\"RuleName\", \"{named}\""));
+        assert!(shown || *name == "TaskEventsRule", "{name} is not on the dashboard");
+    }
+    let verdicts =
+        [Verdict::Passed, Verdict::Failed, Verdict::TimedOut, Verdict::Errored, Verdict::Cancelled];
+    for verdict in verdicts {
+        let of_verdict =
+            |rule: &Value| rule["EventPattern"]["detail"]["verdict"] == json!([verdict.as_str()]);
+        let mut found = rules.iter().filter(|(_, rule)| of_verdict(rule));
+        let (name, rule) = found.next().unwrap_or_else(|| panic!("no rule for `{verdict}`"));
+        assert!(found.next().is_none(), "each end is told once: {name}");
+        assert_eq!(rule["Targets"][0]["Arn"], json!({"Ref": "NotifyFunction.Alias"}), "{name}");
+        assert_eq!(rule["EventPattern"]["source"], json!([aws::events::SOURCE]), "{name}");
+        assert_eq!(rule["EventPattern"]["detail-type"], json!([aws::events::RUN_FINISHED]), "{name}");
     }
 }
 
