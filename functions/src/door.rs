@@ -24,6 +24,8 @@ use std::net::{IpAddr, SocketAddr};
 
 /// An answer has to be through before the HTTP API gives up: the longest wait for the end of a run, in seconds.
 const PATIENCE_S: u64 = HTTP_API_LIMIT_S - 10;
+/// Header of an answer to a caller who asked us to wait, whether or not there was something to wait for.
+const APPLIED: &str = "preference-applied";
 /// Room for what stands around the body of an answer.
 const AROUND_BYTES: usize = 64 * 1024;
 /// What whoever may invoke the function by itself can ask for: `{"fleetest": "new-admin-key"}`.
@@ -137,5 +139,9 @@ impl Function for Door {
             Some(other) => Err(Failed::Event(format!("there is no command `{other}`"))),
             None => self.answer(event, context).await,
         }
+    }
+
+    fn waited(&self, answer: &Value) -> bool {
+        answer.get("headers").is_some_and(|headers| headers.get(APPLIED).is_some())
     }
 }

@@ -1,7 +1,7 @@
 //! From a process's beginning to its end: set up once, then one event after the other.
 
 use crate::cloud::{Cloud, OpenError, Tokens};
-use crate::metrics;
+use crate::metrics::{self, Outcome};
 use async_trait::async_trait;
 use lambda_runtime::tracing::{Instrument as _, error, info_span, warn};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn, tracing};
@@ -10,12 +10,18 @@ use shared::ports::PortError;
 use shared::service::ServiceError;
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a function does with an event.
 #[async_trait]
 pub trait Function: Send + Sync {
     /// Handles one event; the answer is what the platform expects of this kind of function.
     async fn call(&self, event: Value, context: Context) -> Result<Value, Failed>;
+
+    /// Whether whoever sent the event asked us to wait, so that the time of this answer is theirs.
+    fn waited(&self, _answer: &Value) -> bool {
+        false
+    }
 }
 
 /// Why an event could not be handled. The platform tries again, then keeps the event with this as the reason.
@@ -79,7 +85,7 @@ pub fn run(name: &'static str, tokens: Tokens, make: Make) -> Result<(), Box<dyn
             // The trace goes on by itself: the SDK sends its id with every request that it makes meanwhile.
             let trace = event.context.xray_trace_id.as_deref().unwrap_or_default();
             let span = info_span!("event", function = name, request_id = %event.context.request_id, trace);
-            async move { handle(name, &one.0, one.1.as_ref(), event).await }.instrument(span)
+            async move { handle(&one.0, one.1.as_ref(), event).await }.instrument(span)
         }))
         .await
     })
@@ -90,24 +96,16 @@ async fn begin(tokens: Tokens, make: Make) -> Result<(Cloud, Box<dyn Function>),
     Ok((cloud.clone(), make(cloud)?))
 }
 
-async fn handle(
-    name: &str,
-    cloud: &Cloud,
-    function: &dyn Function,
-    event: LambdaEvent<Value>,
-) -> Result<Value, Failed> {
-    let before = cloud.connection.counts().so_far();
+async fn handle(cloud: &Cloud, function: &dyn Function, event: LambdaEvent<Value>) -> Result<Value, Failed> {
+    let (before, begun) = (cloud.connection.counts().so_far(), Instant::now());
+    let name = event.context.env_config.function_name.clone();
     let answer = function.call(event.payload, event.context).await;
     // The process is frozen as soon as it has answered, so what it still has to say is said now.
     if let Err(error) = cloud.bus.flush(&cloud.services).await {
         warn!(%error, "the ends of runs were not told to the event bus");
     }
-    metrics::print(
-        name,
-        &before,
-        &cloud.connection.counts().so_far(),
-        answer.is_ok(),
-        cloud.services.clock.now(),
-    );
+    let waited = answer.as_ref().is_ok_and(|answer| function.waited(answer));
+    let outcome = Outcome { done: answer.is_ok(), took: (!waited).then(|| begun.elapsed()) };
+    metrics::print(&name, &before, &cloud.connection.counts().so_far(), outcome, cloud.services.clock.now());
     answer.inspect_err(|error| error!(%error, "the event failed"))
 }

@@ -167,4 +167,7 @@ async fn nobody_waits_longer_than_the_gateway_does() {
     };
     assert_eq!(made["headers"]["preference-applied"], "wait=20", "{made}");
     assert!(made["body"].as_str().unwrap().contains("\"finished\""), "{made}");
+    assert!(caller.door.waited(&made), "the alarm on slow answers must not see it");
+    let listed = caller.send("GET", path, None, None).await;
+    assert!(!caller.door.waited(&listed), "{listed}");
 }

@@ -4,6 +4,7 @@
 
 use crate::cloud::root;
 use aws::config::{Config, Github};
+use functions::metrics;
 use serde_json::{Map, Value, json};
 use shared::domain::verdict::Verdict;
 use std::collections::BTreeSet;
@@ -297,6 +298,25 @@ fn every_queue_has_dead_letters_and_alarms() {
         }
     }
     assert_eq!(sources, 3);
+}
+
+#[test]
+fn alarms_on_our_own_metrics_name_functions_as_they_are_named() {
+    let template = template();
+    let ours = of_type(&template, "AWS::CloudWatch::Alarm");
+    let ours = ours.into_iter().filter(|(_, alarm)| alarm["Namespace"] == metrics::NAMESPACE);
+    let watched: BTreeSet<String> = ours
+        .map(|(name, alarm)| {
+            assert_eq!(alarm["MetricName"], metrics::TOOK, "{name}");
+            assert_eq!(alarm["Dimensions"][0]["Name"], metrics::FUNCTION, "{name}");
+            alarm["Dimensions"][0]["Value"]["Fn::Sub"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let doors = ["ApiFunction", "CoordinatorFunction"].map(|name| {
+        let named = &template["Resources"][name]["Properties"]["FunctionName"]["Fn::Sub"];
+        named.as_str().unwrap().to_owned()
+    });
+    assert_eq!(watched, doors.into());
 }
 
 #[test]
