@@ -118,7 +118,8 @@ resource "aws_iam_role" "execution" {
   })
 }
 
-# By service and by name: a stack's things begin with its name. What has no name of its own is held by region.
+# By service and by name: a stack's things begin with its name. What has no name of its own is held by region. The actions are those
+# that the schemas of the template's resource types name for their handlers, less what only properties need that it does not set.
 resource "aws_iam_role_policy" "execution" {
   count = local.deploy_count
   name  = "stacks"
@@ -135,6 +136,8 @@ resource "aws_iam_role_policy" "execution" {
         ]
         Resource = [
           "arn:${local.partition}:lambda:${local.here}:function:${var.name}-*",
+          # They have ids that AWS chooses; their tags are changed by these.
+          "arn:${local.partition}:lambda:${local.here}:event-source-mapping:*",
           "arn:${local.partition}:sqs:${local.here}:${var.name}-*",
           "arn:${local.partition}:dynamodb:${local.here}:table/${var.name}-*",
           "arn:${local.partition}:ecs:${local.here}:cluster/${var.name}-*",
@@ -160,10 +163,13 @@ resource "aws_iam_role_policy" "execution" {
         Sid    = "Unnamed"
         Effect = "Allow"
         Action = [
-          "apigateway:*", "codedeploy:*DeploymentConfig*", "ec2:*InternetGateway*", "ec2:*Route*",
-          "ec2:*SecurityGroup*", "ec2:*Subnet*", "ec2:*Tags", "ec2:*Vpc*", "ecs:DeregisterTaskDefinition",
-          "ecs:DescribeTaskDefinition", "kms:CreateKey", "lambda:*EventSourceMapping*", "logs:*LogDelivery*",
-          "logs:DescribeLogGroups", "logs:*ResourcePolic*",
+          "apigateway:*", "cloudwatch:DescribeAlarms", "codedeploy:*DeploymentConfig*", "codedeploy:StopDeployment",
+          "ec2:*InternetGateway*", "ec2:*Route*", "ec2:*SecurityGroup*", "ec2:*Subnet*", "ec2:*Tags", "ec2:*Vpc*",
+          "ec2:DescribeAvailabilityZones", "ec2:DescribeInstances", "ec2:DescribeNetworkAcls", "ec2:DescribeNetworkInterfaces",
+          "ec2:DescribeVpnGateways", "ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition",
+          "kms:CreateKey", "kms:ListAliases", "lambda:*EventSourceMapping*", "logs:*IndexPolic*", "logs:*LogDelivery*",
+          "logs:*ResourcePolic*", "logs:DescribeLogGroups", "logs:ListLogDeliveries", "secretsmanager:GetRandomPassword",
+          "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe",
         ]
         Resource  = "*"
         Condition = { StringEquals = { "aws:RequestedRegion" = var.region } }
@@ -174,7 +180,7 @@ resource "aws_iam_role_policy" "execution" {
         Action = [
           "kms:CreateAlias", "kms:CreateGrant", "kms:Decrypt", "kms:DeleteAlias", "kms:DescribeKey", "kms:EnableKeyRotation", "kms:Encrypt",
           "kms:GenerateDataKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags", "kms:PutKeyPolicy",
-          "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription",
+          "kms:RevokeGrant", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription",
         ]
         Resource = [
           "arn:${local.partition}:kms:${local.here}:key/*",
@@ -206,6 +212,17 @@ resource "aws_iam_role_policy" "execution" {
             ]
           }
         }
+      },
+      {
+        # An account that has used neither service has not these roles, and both make them with the first cluster or API.
+        Sid    = "RolesOfServices"
+        Effect = "Allow"
+        Action = "iam:CreateServiceLinkedRole"
+        Resource = [
+          "arn:${local.partition}:iam::${local.account}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS*",
+          "arn:${local.partition}:iam::${local.account}:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway*",
+        ]
+        Condition = { StringEquals = { "iam:AWSServiceName" = ["ecs.amazonaws.com", "ops.apigateway.amazonaws.com"] } }
       },
       {
         # The foundation's own roles begin with the same name: they are not the stacks' to change or to use.

@@ -139,6 +139,25 @@ run "only_named_environments_of_one_repository_deploy" {
     error_message = "roles may be made within the boundary only"
   }
   assert {
+    condition = [
+      for one in jsondecode(aws_iam_role_policy.execution[0].policy).Statement :
+      try(one.Condition.StringEquals["iam:AWSServiceName"], [])
+      if contains(flatten([one.Action]), "iam:CreateServiceLinkedRole")
+    ] == [["ecs.amazonaws.com", "ops.apigateway.amazonaws.com"]]
+    error_message = "roles of services may be made for two services only"
+  }
+  # Actions that know no resource are refused where a statement names some.
+  assert {
+    condition = alltrue([
+      for action in ["ec2:DescribeAvailabilityZones", "ecs:RegisterTaskDefinition", "secretsmanager:GetRandomPassword"] :
+      anytrue([
+        for one in jsondecode(aws_iam_role_policy.execution[0].policy).Statement :
+        contains(flatten([one.Action]), action) && flatten([one.Resource]) == ["*"]
+      ])
+    ])
+    error_message = "CloudFormation needs these for the stack's network, tasks and token key"
+  }
+  assert {
     condition = alltrue([
       for one in jsondecode(aws_iam_role_policy.deploy[0].policy).Statement :
       !contains(flatten([one.Resource]), "*") || one.Sid == "Summaries"
