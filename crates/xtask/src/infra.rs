@@ -1,9 +1,10 @@
 //! `cargo xtask infra`: the account's foundation (`infrastructure/terraform`), checked without an account.
 //!
 //! Formatting needs Terraform only. Validity and tests need the AWS provider: from a plugin folder of this machine, or
-//! fetched by Terraform. What cannot be run here is said to be skipped, never passed over in silence.
+//! fetched by Terraform. Making it and taking it away need the AWS emulator, too. What cannot be run here is said to be
+//! skipped, never passed over in silence.
 
-use crate::{launch, place, say};
+use crate::{emulator, launch, place, say, toolbox};
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +16,15 @@ const PLUGIN_PLACES: [&str; 3] =
     ["/opt/tf-plugins", "/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins"];
 /// The provider, below the folder of whatever registry it came from.
 const PROVIDER: &str = "hashicorp/aws";
+/// What is made in the emulator: everything but locked vaults and copies of images, which it does not know.
+const APPLIED: [&str; 6] = [
+    "region=eu-central-1",
+    "replica_region=eu-west-1",
+    "replicate_images=false",
+    "nat_gateway=true",
+    r#"github={repository="acme/fleetest",environments=["production"]}"#,
+    r#"budget={limit_usd=250,emails=["ops@example.org"]}"#,
+];
 
 /// `cargo xtask infra`.
 pub(crate) fn command() -> Result<()> {
@@ -36,7 +46,7 @@ pub(crate) fn command() -> Result<()> {
         }
         say::err(&format!("{error:#}"));
         say::out(
-            "infra: SKIPPED: validate, test: the AWS provider is neither in a plugin folder nor to be fetched",
+            "infra: SKIPPED: validate, test, apply, destroy: the AWS provider is neither in a plugin folder nor to be fetched",
         );
         return Ok(());
     }
@@ -44,7 +54,55 @@ pub(crate) fn command() -> Result<()> {
     say::out("infra: validate ok");
     launch::check(terraform(settings.as_deref()).args(["test", "-no-color"]))?;
     say::out("infra: test ok (the answers of AWS are invented)");
+    apply_and_destroy(settings.as_deref())
+}
+
+/// Makes the foundation in the AWS emulator, and takes it away again.
+fn apply_and_destroy(settings: Option<&Path>) -> Result<()> {
+    let python = match toolbox::emulator_python() {
+        Ok(python) => python,
+        Err(error) => {
+            say::err(&format!("{error:#}"));
+            say::out(
+                "infra: SKIPPED: apply, destroy: the AWS emulator is neither installed nor to be fetched",
+            );
+            return Ok(());
+        }
+    };
+    let script = place::root().join("tests/src/emulator.py");
+    let emulator = emulator::start_with(&python, &script, &[], "infra.log")?;
+    let folder = ours().join("applied");
+    // What it holds is the state of an emulator that is gone.
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("could not remove `{}`", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder).with_context(|| format!("could not make `{}`", folder.display()))?;
+    for word in ["apply", "destroy"] {
+        say::err(&format!("infra: {word} in the emulator; this takes a minute"));
+        let mut command = terraform(settings);
+        command.args([word, "-auto-approve", "-input=false", "-no-color"]);
+        command.arg(format!("-state={}", folder.join("terraform.tfstate").display()));
+        command.args(APPLIED.iter().map(|variable| format!("-var={variable}")));
+        launch::capture(confined(&mut command, emulator.endpoint()))?;
+        say::out(&format!("infra: {word} ok (in the emulator, without locked vaults and copies of images)"));
+    }
     Ok(())
+}
+
+/// Lets a command of Terraform reach the emulator, and nobody's account.
+fn confined<'a>(command: &'a mut Command, endpoint: &str) -> &'a mut Command {
+    for name in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] {
+        command.env_remove(name);
+    }
+    for name in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+        command.env(name, "/dev/null");
+    }
+    command
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_ENDPOINT_URL", endpoint)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the environment of a tool of the desk")]
@@ -101,6 +159,16 @@ fn settings(plugins: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn what_is_applied_reaches_the_emulator_and_no_account() {
+        let mut command = Command::new("terraform");
+        confined(&mut command, "http://127.0.0.1:1");
+        let set = |name: &str| command.get_envs().find(|(key, _)| *key == name).map(|(_, value)| value);
+        assert_eq!(set("AWS_ENDPOINT_URL"), Some(Some(OsStr::new("http://127.0.0.1:1"))));
+        assert_eq!(set("AWS_PROFILE"), Some(None));
+    }
 
     #[test]
     fn a_plugin_folder_is_one_only_if_it_holds_the_provider() {

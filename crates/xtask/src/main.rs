@@ -59,7 +59,7 @@ enum Task {
         /// Only scenarios whose names hold one of these.
         only: Vec<String>,
     },
-    /// Check the account's foundation with Terraform, as far as this machine can.
+    /// Check the account's foundation with Terraform and make it in an AWS emulator, as far as this machine can.
     Infra,
     /// Run published test suites with their own framework and with `fleetest`, and compare case by case.
     Conformance {
