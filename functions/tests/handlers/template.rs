@@ -133,10 +133,13 @@ fn functions_folders_and_samples_are_the_same_set() {
 fn every_variable_that_a_function_needs_is_given() {
     let template = template();
     let given = template["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap();
+    let by_hand = fs::read_to_string(root().join("functions").join("local.py")).unwrap();
     let needed = Config::from_lookup(|_| None).unwrap_err();
     for problem in needed.problems {
         let known = problem.variable.starts_with(OF_THE_PLATFORM) || given.contains_key(problem.variable);
         assert!(known, "`{}` is not given", problem.variable);
+        let said = by_hand.contains(&format!("\"{}\":", problem.variable));
+        assert!(said, "`{}` is not in local.py", problem.variable);
     }
 }
 
