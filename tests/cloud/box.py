@@ -161,7 +161,7 @@ def start(task: dict) -> None:
     environment = {"PATH": PROGRAMS + os.pathsep + os.environ["PATH"], "HOME": home, "TMPDIR": home} | given
     with open(os.path.join(LOGS, f"{run}-{os.path.basename(arn)}.log"), "w") as log:
         processes[arn] = subprocess.Popen(
-            [RUNNER, "__runner"], cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [RUNNER], cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
     tell(task)
 

@@ -34,8 +34,7 @@ fn the_branch_of_a_private_repository_is_tested_although_runners_have_no_credent
     let github = FakeGithub::at(forge.port);
     github.take_token(&forge.token);
     let files = example();
-    let files: Vec<(&str, &str)> =
-        files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let commit = github.commit(NAME, &files, &["refs/heads/main"]);
     github.hide(NAME);
     let project = Project::of(&format!("https://{}/{NAME}.git", forge.host));

@@ -36,7 +36,7 @@ pub(crate) struct Stack {
     name: String,
     /// The HTTP API.
     pub(crate) url: String,
-    /// The command line, which is the runner, too.
+    /// The command line.
     pub(crate) program: PathBuf,
     /// Faults are left here.
     pub(crate) faults: PathBuf,
@@ -131,7 +131,8 @@ impl Stack {
     pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         let request = ureq::post(format!("{}{path}", self.url)).header("content-type", "application/json");
         let request = request.header("authorization", format!("Bearer {}", admin_key()));
-        let mut answer = request.send(body.to_string()).unwrap_or_else(|error| panic!("POST {path}: {error}"));
+        let mut answer =
+            request.send(body.to_string()).unwrap_or_else(|error| panic!("POST {path}: {error}"));
         serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
     }
 

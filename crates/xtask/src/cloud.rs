@@ -49,10 +49,11 @@ pub(crate) fn command(only: &[String]) -> Result<()> {
     build_all.args(build).arg(folder.join("build"));
     build_all.args(["--parameter-overrides", "Architecture=x86_64", &format!("RunnerImage={IMAGE}")]);
     launch::check(&mut build_all)?;
-    let runner = place::target().join("debug").join("fleetest");
+    let [program, runner] =
+        ["fleetest", "fleetest-runner"].map(|name| place::target().join("debug").join(name));
     let python_of_suites = toolbox::test_python()?;
     let suites = python_of_suites.parent().context("the interpreter of our tests lies in no folder")?;
-    let arguments: [OsString; 3] = [runner.clone().into(), faults().into(), suites.into()];
+    let arguments: [OsString; 3] = [runner.into(), faults().into(), suites.into()];
     let emulator =
         emulator::start_with(&python, &place::root().join("tests/cloud/box.py"), &arguments, "cloud.log")?;
     let forge = Forge { port: free_port()?, token_secret: secret(&emulator, FORGE_TOKEN)? };
@@ -67,7 +68,7 @@ pub(crate) fn command(only: &[String]) -> Result<()> {
         "region": REGION,
         "name": STACK_NAME,
         "url": link,
-        "program": runner,
+        "program": program,
         "faults": faults(),
         "forge": { "host": FORGE_HOST, "port": stack.forge.port, "token": FORGE_TOKEN },
         "resources": outputs.0,
