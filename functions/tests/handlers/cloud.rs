@@ -64,6 +64,11 @@ pub(crate) async fn cloud() -> Cloud {
     cloud
 }
 
+/// The same cloud with clients of its own, as another function has it.
+pub(crate) async fn apart(cloud: &Cloud, tokens: Tokens) -> Cloud {
+    Cloud::open(cloud.config.clone(), tokens).await.unwrap()
+}
+
 async fn bare() -> Cloud {
     let connection = stage::connection();
     let secret = emulator::unique("token-key");

@@ -6,7 +6,7 @@
 //! the platform for each message in it.
 
 use crate::cloud::{calm, cloud, received, sample};
-use crate::template::may;
+use crate::rights::keeps_to_its_role;
 use async_trait::async_trait;
 use aws::config::Config;
 use aws::count::Counted;
@@ -145,23 +145,6 @@ fn weighed(cloud: Cloud, book: &Arc<Book>) -> Cloud {
     Cloud { services: Arc::new(services), ..cloud }
 }
 
-/// The rights that a request takes, where they are not called like it.
-fn actions(service: &str, operation: &str) -> Vec<String> {
-    let all: &[&str] = match (service, operation) {
-        ("DynamoDB", "TransactWriteItems") => {
-            &["dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
-        }
-        ("S3", "HeadObject") => &["s3:GetObject"],
-        ("S3", "ListObjectsV2") => &["s3:ListBucket"],
-        ("S3", "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload") => &["s3:PutObject"],
-        ("SQS", "SendMessageBatch") => &["sqs:SendMessage"],
-        // Tasks are tagged and given their role.
-        ("ECS", "RunTask") => &["ecs:RunTask", "ecs:TagResource", "iam:PassRole"],
-        _ => return vec![format!("{}:{operation}", service.to_lowercase().replace(' ', ""))],
-    };
-    all.iter().map(|action| (*action).to_owned()).collect()
-}
-
 /// The functions that a run goes through.
 struct Stack {
     book: Arc<Book>,
@@ -222,14 +205,9 @@ impl Stack {
         self.counted().iter().map(|(name, cloud)| (*name, cloud.connection.counts().so_far())).collect()
     }
 
-    /// What a function sends, its role allows. The emulator would not tell.
     fn check_rights(&self) {
-        for (function, counted) in self.sent() {
-            for (service, operation) in counted.keys() {
-                for action in actions(service, operation) {
-                    assert!(may(function, &action), "`{function}` may not `{action}`");
-                }
-            }
+        for (function, cloud) in self.counted() {
+            keeps_to_its_role(function, cloud);
         }
     }
 

@@ -15,6 +15,7 @@ mod door;
 #[path = "../../../crates/aws/tests/cloud/hosting.rs"]
 mod hosting;
 mod repositories;
+mod rights;
 mod samples;
 #[path = "../../../crates/aws/tests/cloud/stage.rs"]
 mod stage;

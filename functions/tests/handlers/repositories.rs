@@ -1,6 +1,7 @@
 //! Runs by reference: the functions that plan ask GitHub, which is a fake on this machine.
 
-use crate::cloud::{accept_sample_run, calm, cloud, project, sample};
+use crate::cloud::{accept_sample_run, apart, calm, cloud, project, sample};
+use crate::rights::keeps_to_its_role;
 use functions::batch::Batch;
 use functions::cloud::{Cloud, Tokens};
 use functions::repositories::with_repositories;
@@ -94,6 +95,22 @@ async fn a_private_repository_is_looked_up_with_the_token_of_the_secret() {
     assert!((archives.len(), archive.gzip, archive.wrapped) == (1, true, true), "{archive:?}");
     let bytes = cloud.services.blobs.fetch(&archive.blob, None).await.unwrap();
     assert_eq!(u64::try_from(bytes.len()).unwrap(), archive.size_bytes);
+}
+
+#[tokio::test]
+async fn what_is_asked_of_aws_for_a_private_repository_the_role_of_the_planner_allows() {
+    let (github, _) = github();
+    github.take_token(TOKEN);
+    github.hide(NAME);
+    let secret = secret(TOKEN).await;
+    let cloud = Box::pin(planning(&github, Some(secret))).await;
+    accept_sample_run(&cloud).await;
+    let own = with_repositories(apart(&cloud, Tokens::Unused).await);
+    let answer = Batch::new(own.clone(), Topic::Plan).call(sample("plan/one-wake"), calm()).await.unwrap();
+    assert_eq!(answer["batchItemFailures"], json!([]), "{answer}");
+    let sent = own.connection.counts().so_far();
+    assert!(sent.contains_key(&("S3".to_owned(), "DeleteObject".to_owned())), "pieces were joined: {sent:?}");
+    keeps_to_its_role("plan", &own);
 }
 
 async fn load_spec(cloud: &Cloud, run: RunId) -> Source {

@@ -1,19 +1,22 @@
 //! Every sample under `events/` through the function that it is for.
 
 use crate::cloud::{
-    SAMPLE_RUN, accept_sample_run, buried, calm, cloud, context, key, project, received, root, sample,
+    SAMPLE_RUN, accept_sample_run, apart, buried, calm, cloud, context, key, project, received, root, sample,
 };
+use crate::rights::keeps_to_its_role;
 use aws::limits::PUT_EVENTS_LIMIT;
 use aws::sqs::DEAD_SUFFIX;
 use aws::sqs::message::Body;
+
 use functions::batch::Batch;
-use functions::cloud::Cloud;
+use functions::cloud::{Cloud, Tokens};
 use functions::door::Door;
 use functions::start::{Failed, Function};
 use functions::task::TaskEvents;
 use functions::tell;
 use functions::tick::{Schedules, Sweep, Tell};
 use serde_json::{Value, json};
+use shared::domain::audit::Actor;
 use shared::domain::id::{JobNo, RunId};
 use shared::domain::order::RunOrder;
 use shared::domain::origin::Trigger;
@@ -23,6 +26,7 @@ use shared::domain::verdict::{Cause, CauseCode, Verdict};
 use shared::ports::{Change, Condition, Topic, Wake, Write};
 use shared::service::order::Asker;
 use shared::service::repository::shard_key;
+use shared::service::schedule::NewSchedule;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -236,7 +240,8 @@ async fn launch_sample_shard(cloud: &Cloud) {
 async fn only_the_end_of_a_runner_of_ours_is_looked_into() {
     let cloud = cloud().await;
     accept_sample_run(&cloud).await;
-    let function = TaskEvents::new(cloud.clone());
+    let own = apart(&cloud, Tokens::Unused).await;
+    let function = TaskEvents::new(own.clone());
     for (name, looked_into) in [
         ("task-events/running", false),
         ("task-events/not-ours", false),
@@ -259,6 +264,7 @@ async fn only_the_end_of_a_runner_of_ours_is_looked_into() {
         call(&function, name).await.unwrap();
         assert_eq!(received(&cloud, Topic::Aggregate).await.len(), 0, "{name}");
     }
+    keeps_to_its_role("task-events", &own);
     let broken = function.call(json!({"source": "aws.ecs"}), calm()).await;
     assert!(matches!(broken, Err(Failed::Event(_))), "{broken:?}");
 }
@@ -267,14 +273,17 @@ async fn only_the_end_of_a_runner_of_ours_is_looked_into() {
 async fn the_sweep_brings_a_run_to_its_end_by_itself() {
     let cloud = cloud().await;
     let run = accept_sample_run(&cloud).await;
-    let sweep = Sweep(cloud.clone());
+    let own = apart(&cloud, Tokens::Used).await;
+    let sweep = Sweep(own.clone());
     for _ in 0..3 {
         call(&sweep, "sweep/tick").await.unwrap();
     }
+    assert_eq!(own.bus.flush(&own.services).await.unwrap(), 1);
     let found = cloud.services.run(run).await.unwrap().value;
     assert_eq!(found.status, RunStatus::Finished);
     call(&sweep, "sweep/retain").await.unwrap();
     assert!(cloud.services.run(run).await.is_ok(), "a new run is kept");
+    keeps_to_its_role("sweep", &own);
 }
 
 #[tokio::test]
@@ -317,7 +326,8 @@ async fn dead_letters_are_redriven_once_each() {
     }
     launch_sample_shard(&cloud).await;
     received(&cloud, Topic::Aggregate).await;
-    let sweep = Sweep(cloud.clone());
+    let own = apart(&cloud, Tokens::Used).await;
+    let sweep = Sweep(own.clone());
     let answer = call(&sweep, "sweep/redrive").await.unwrap();
     let expected = json!({"messages": 3, "tasks": 1, "outdated": 1, "left": 1, "more": false});
     assert_eq!(answer, expected);
@@ -330,16 +340,30 @@ async fn dead_letters_are_redriven_once_each() {
     assert_eq!(call(&sweep, "sweep/redrive").await.unwrap(), nothing);
     let late = sweep.call(sample("sweep/redrive"), context(Duration::ZERO)).await.unwrap();
     assert_eq!(late["more"], true, "{late}");
+    keeps_to_its_role("sweep", &own);
 }
 
 #[tokio::test]
 async fn the_clock_calls_and_strangers_are_passed_over() {
     let cloud = cloud().await;
-    call(&Schedules(cloud.clone()), "schedule/tick").await.unwrap();
-    let tell = Tell(Arc::new(tell::notices(&cloud).unwrap()));
+    let new = NewSchedule {
+        name: "each minute".to_owned(),
+        cron: "* * * * *".to_owned(),
+        zone: "UTC".to_owned(),
+        order: RunOrder::default(),
+        paused: false,
+    };
+    cloud.services.create_schedule(&Actor::system(), &project(&cloud).await, new).await.unwrap();
+    let (firing, telling) = (apart(&cloud, Tokens::Unused).await, apart(&cloud, Tokens::Unused).await);
+    call(&Schedules(firing.clone()), "schedule/tick").await.unwrap();
+    let later = firing.services.clock.now().plus_ms(61_000);
+    assert_eq!(firing.services.fire_due(later).await.unwrap().len(), 1);
+    keeps_to_its_role("schedule", &firing);
+    let tell = Tell(Arc::new(tell::notices(&telling).unwrap()));
     for name in ["notify/tick", "notify/run-finished", "notify/not-ours"] {
         call(&tell, name).await.unwrap();
     }
+    keeps_to_its_role("notify", &telling);
     let (sweep, schedules) = (Sweep(cloud.clone()), Schedules(cloud));
     for wrong in [json!({"tick": "other"}), json!({}), json!(7)] {
         for answer in [
