@@ -79,7 +79,7 @@ impl Door {
         let answer = serde_json::to_value(answer)?;
         let status = answer.get("statusCode").and_then(Value::as_u64);
         span.in_scope(|| info!(status, "answered"));
-        Ok(if size_bytes(&answer) > PAYLOAD_LIMIT_BYTES - AROUND_BYTES { too_large() } else { answer })
+        Ok(fitting(answer))
     }
 
     /// Whom a request is about, for the log: a runner says it by its token, others by the path. Paths are not logged, some
@@ -105,6 +105,11 @@ impl Door {
         let (_key, text) = self.cloud.services.create_key(&Actor::system(), NewKey::admin()).await?;
         Ok(json!({"url": self.cloud.config.fleet.link_url, "key": text.reveal()}))
     }
+}
+
+/// The answer, if it can be given.
+fn fitting(answer: Value) -> Value {
+    if size_bytes(&answer) > PAYLOAD_LIMIT_BYTES - AROUND_BYTES { too_large() } else { answer }
 }
 
 /// Length of the body in the payload, where control characters and quotes take more.
@@ -143,5 +148,23 @@ impl Function for Door {
 
     fn waited(&self, answer: &Value) -> bool {
         answer.get("headers").is_some_and(|headers| headers.get(APPLIED).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_a_payload_cannot_hold_says_so() {
+        // Two quotes stand around it.
+        let room = PAYLOAD_LIMIT_BYTES - AROUND_BYTES - 2;
+        let answer = |text: String| json!({ "statusCode": 200, "body": text });
+        let status = |text: String| fitting(answer(text))["statusCode"].as_u64();
+        assert_eq!(status("x".repeat(room)), Some(200));
+        assert_eq!(status("x".repeat(room + 1)), Some(413));
+        // In the payload, a quote takes two bytes.
+        assert_eq!(status("\"".repeat(room / 2)), Some(200));
+        assert_eq!(status("\"".repeat(room / 2 + 1)), Some(413));
     }
 }

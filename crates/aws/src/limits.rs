@@ -45,8 +45,6 @@ pub const OVERRIDES_LIMIT_CHARS: usize = 8192;
 pub const CLIENT_TOKEN_LIMIT_CHARS: usize = 64;
 /// Longest mark of who started a task.
 pub const STARTED_BY_LIMIT_CHARS: usize = 128;
-/// Most tasks of one launch; the adapter asks for one.
-pub const RUN_TASK_COUNT_LIMIT: usize = 10;
 /// Most tasks of one description.
 pub const DESCRIBE_TASKS_LIMIT: usize = 100;
 /// Longest value of a tag.
@@ -92,3 +90,5 @@ mod tests {
         }
     }
 }
+/// Names and values of a function's environment together, in bytes.
+pub const FUNCTION_ENVIRONMENT_LIMIT_BYTES: usize = 4 * 1024;

@@ -486,3 +486,47 @@ fn a_deployment_to_production_goes_stepwise_and_back() {
     }
     assert_eq!(template["Globals"]["Function"]["AutoPublishAlias"], "live");
 }
+
+/// The longest that a variable of the functions can be: of a parameter what the template allows, of a name what AWS does.
+fn longest(template: &Value, variable: &str, value: &Value) -> usize {
+    let parameter = |name: &str| {
+        let found = &template["Parameters"][name];
+        let allowed = found["AllowedValues"]
+            .as_array()
+            .and_then(|all| all.iter().map(|one| one.as_str().unwrap_or_default().len()).max());
+        let most = found["MaxLength"].as_u64().map(|most| usize::try_from(most).unwrap());
+        allowed.or(most).unwrap_or_else(|| panic!("`{name}` needs a MaxLength: it stands in the environment"))
+    };
+    let url = |name: usize| "https://sqs.ap-southeast-2.amazonaws.com.cn/123456789012/".len() + name;
+    match variable {
+        "FLEETEST_TABLE" => 255,
+        "FLEETEST_BUCKET" => 63,
+        "FLEETEST_PLAN_QUEUE_URL"
+        | "FLEETEST_LAUNCH_QUEUE_URL"
+        | "FLEETEST_AGGREGATE_QUEUE_URL"
+        | "FLEETEST_EVENTS_DEAD_QUEUE_URL" => url(80),
+        // Named after the stack, whose name has at most 128 letters.
+        "FLEETEST_TASK_DEFINITION" | "FLEETEST_CLUSTER" | "FLEETEST_EVENT_BUS" => 128 + "-runners".len(),
+        "FLEETEST_SUBNETS" => parameter("SubnetIds"),
+        "FLEETEST_SECURITY_GROUPS" => parameter("SecurityGroupIds"),
+        "FLEETEST_LINK_URL" => parameter("LinkUrl"),
+        "FLEETEST_TOKEN_KEY_SECRET" => 200,
+        _ => match (value.as_str(), value["Ref"].as_str(), value["Fn::If"][1]["Ref"].as_str()) {
+            (Some(text), ..) => text.len(),
+            (None, Some(name), _) | (None, None, Some(name)) => parameter(name),
+            (None, None, None) => panic!("say how long `{variable}` can be"),
+        },
+    }
+}
+
+#[test]
+fn the_environment_of_a_function_fits_what_lambda_takes() {
+    let template = template();
+    let variables = template["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap();
+    let size: usize =
+        variables.iter().map(|(name, value)| name.len() + longest(&template, name, value)).sum();
+    assert!(size <= aws::limits::FUNCTION_ENVIRONMENT_LIMIT_BYTES, "{size}");
+    for (binary, _, function) in functions(&template) {
+        assert!(function["Properties"]["Environment"].is_null(), "{binary} is not counted");
+    }
+}

@@ -1,6 +1,7 @@
 //! One error for everything that is wrong with an environment.
 
 use super::*;
+use crate::limits::SECURITY_GROUPS_LIMIT;
 use std::collections::BTreeMap;
 
 fn right() -> BTreeMap<&'static str, &'static str> {
@@ -139,6 +140,17 @@ fn repositories_are_looked_up_at_github_unless_another_host_has_an_api_of_its_ow
 }
 
 const SUBNETS: usize = crate::limits::SUBNETS_LIMIT;
+
+#[test]
+fn as_many_security_groups_as_there_may_be_are_taken_and_no_more() {
+    let all: Vec<String> = (0..=SECURITY_GROUPS_LIMIT).map(|n| format!("sg-{n:04}")).collect();
+    let groups = |count: usize| -> &str { all[..count].join(",").leak() };
+    let mut variables = right();
+    variables.insert("FLEETEST_SECURITY_GROUPS", groups(SECURITY_GROUPS_LIMIT));
+    assert_eq!(read(&variables).unwrap().fleet.security_groups.len(), SECURITY_GROUPS_LIMIT);
+    variables.insert("FLEETEST_SECURITY_GROUPS", groups(SECURITY_GROUPS_LIMIT + 1));
+    assert_eq!(wrong(&variables), ["FLEETEST_SECURITY_GROUPS"]);
+}
 
 #[test]
 fn secrets_are_not_shown() {

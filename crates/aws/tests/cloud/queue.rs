@@ -6,10 +6,13 @@ use crate::stage;
 use async_trait::async_trait;
 use aws::config::QueueUrls;
 use aws::connection::Connection;
-use aws::limits::{CLAIM_ABOVE_BYTES, DELAY_LIMIT_S, QUEUE_BATCH_LIMIT};
+use aws::limits::{
+    CLAIM_ABOVE_BYTES, DELAY_LIMIT_S, QUEUE_BATCH_LIMIT, RECEIVE_WAIT_LIMIT_S, VISIBILITY_LIMIT_S,
+};
 use aws::s3::S3Blobs;
 use aws::sqs::message::Poison;
 use aws::sqs::{DEAD_SUFFIX, Opened, REASON_ATTRIBUTE, Received, SqsQueue, Unopened};
+use serde_json::Value;
 use shared::domain::id::RunId;
 use shared::ports::{Blobs as _, Clock as _, PortError, PortResult, Queue as _, Topic, Wake};
 use std::collections::VecDeque;
@@ -17,6 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use testkit::contract::block_on;
 use testkit::contract::queue::QueueProbe;
+use testkit::http::{Response, Server};
 use testkit::memory::ManualClock;
 
 testkit::queue_contract!(sqs_queue, (Probe::new().await, ()));
@@ -228,5 +232,46 @@ fn a_missing_queue_is_named_and_denied() {
         block_on(hosted(queue.inbox(Topic::Launch).receive(0, 1))).unwrap_err(),
     ] {
         assert!(matches!(&error, PortError::Denied { subject, .. } if *subject == missing), "{error}");
+    }
+}
+
+#[test]
+fn nobody_waits_or_hides_longer_than_the_queue_allows() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    let server = Server::start(Arc::new(move |request| {
+        noted.lock().unwrap().push(serde_json::from_slice::<Value>(&request.body).unwrap());
+        let headers = vec![("content-type".to_owned(), "application/x-amz-json-1.0".to_owned())];
+        Response { headers, ..Response::new(200, "{}") }
+    }))
+    .unwrap();
+    let connection = Connection::new(stage::account(&server.url()));
+    let url = |name: &str| format!("{}/000000000000/{name}", server.url());
+    let urls = QueueUrls {
+        plan: url("plan"),
+        launch: url("launch"),
+        aggregate: url("aggregate"),
+        events_dead: url("dead"),
+    };
+    let blobs = Arc::new(S3Blobs::new(connection.s3(), "bucket".to_owned()));
+    let inbox =
+        SqsQueue::new(connection.sqs(), urls, blobs, Arc::new(ManualClock::new(START))).inbox(Topic::Plan);
+    let told = |name: &str| asked.lock().unwrap().pop().unwrap()[name].as_u64();
+    for (more, hidden_s) in [
+        (0, VISIBILITY_LIMIT_S),
+        (1, VISIBILITY_LIMIT_S),
+        (u64::MAX - VISIBILITY_LIMIT_S, VISIBILITY_LIMIT_S),
+    ] {
+        block_on(hosted(inbox.hide("receipt", VISIBILITY_LIMIT_S + more))).unwrap();
+        assert_eq!(told("VisibilityTimeout"), Some(hidden_s));
+    }
+    block_on(hosted(inbox.hide("receipt", VISIBILITY_LIMIT_S - 1))).unwrap();
+    assert_eq!(told("VisibilityTimeout"), Some(VISIBILITY_LIMIT_S - 1));
+    for (wait_s, waited_s) in [
+        (RECEIVE_WAIT_LIMIT_S - 1, RECEIVE_WAIT_LIMIT_S - 1),
+        (RECEIVE_WAIT_LIMIT_S + 1, RECEIVE_WAIT_LIMIT_S),
+    ] {
+        block_on(hosted(inbox.receive(wait_s, VISIBILITY_LIMIT_S + 1))).unwrap();
+        assert_eq!(told("WaitTimeSeconds"), Some(waited_s));
     }
 }
