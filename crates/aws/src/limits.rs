@@ -63,6 +63,8 @@ pub const PUT_EVENTS_LIMIT: usize = 10;
 pub const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 /// After this long an HTTP API gives up on a function, in seconds.
 pub const HTTP_API_LIMIT_S: u64 = 30;
+/// Names and values of a function's environment together, in bytes.
+pub const FUNCTION_ENVIRONMENT_LIMIT_BYTES: usize = 4 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -90,5 +92,3 @@ mod tests {
         }
     }
 }
-/// Names and values of a function's environment together, in bytes.
-pub const FUNCTION_ENVIRONMENT_LIMIT_BYTES: usize = 4 * 1024;
