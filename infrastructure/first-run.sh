@@ -11,8 +11,8 @@ answer=$(mktemp)
 trap 'rm -f "$answer"' EXIT
 aws lambda invoke --function-name "fleetest-$stage-api" --cli-binary-format raw-in-base64-out \
     --payload '{"fleetest":"new-admin-key"}' "$answer" >/dev/null
-FLEETEST_URL=$(jq -er .url "$answer")
-FLEETEST_TOKEN=$(jq -er .key "$answer")
+# A function that fails is no failed call: what it says is the answer.
+FLEETEST_URL=$(jq -er .url "$answer") && FLEETEST_TOKEN=$(jq -er .key "$answer") || { cat "$answer" >&2; exit 1; }
 export FLEETEST_URL FLEETEST_TOKEN
 echo "export FLEETEST_URL=$FLEETEST_URL FLEETEST_TOKEN=$FLEETEST_TOKEN"
 

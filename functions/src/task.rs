@@ -35,7 +35,7 @@ impl Function for TaskEvents {
             let job = shard.job.0;
             info!(run = %shard.run, job, shard = shard.shard, attempt = shard.attempt, exit_code, %reason, "a runner ended");
         }
-        self.cloud.services.runner_stopped(shard, &state).await?;
+        self.cloud.services.one_runner_stopped(shard, &state).await?;
         Ok(Value::Null)
     }
 }

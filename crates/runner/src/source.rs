@@ -84,7 +84,7 @@ pub enum SourceError {
         got: String,
     },
     /// The uploaded archive cannot be used.
-    #[error("the uploaded source cannot be used: {0}")]
+    #[error("the archive of the source cannot be used: {0}")]
     Archive(#[source] ArchiveError),
     /// The coordinator has not looked the reference up.
     #[error("the reference `{0}` was never looked up; this is a fault of Fleetest")]
@@ -181,8 +181,11 @@ pub fn provide(source: &Source, means: Means<'_>) -> Result<PathBuf, SourceError
             }
             Ok(dest)
         }
-        Source::Archive(archive) => {
-            archive::provide(archive, scratch, &|offset| link.source(offset), &|| control.stopping())
+        Source::Archive(archive) | Source::Snapshot(archive) => {
+            let wrapped = matches!(source, Source::Snapshot(_));
+            archive::provide((archive, wrapped), scratch, &|offset| link.source(offset), &|| {
+                control.stopping()
+            })
         }
         Source::Reference(wanted) => Err(SourceError::Unresolved(wanted.reference.clone())),
     }

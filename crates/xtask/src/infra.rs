@@ -95,6 +95,10 @@ fn confined<'a>(command: &'a mut Command, endpoint: &str) -> &'a mut Command {
     for name in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] {
         command.env_remove(name);
     }
+    // What is said for one service comes before what is said for all.
+    for service in ["S3", "IAM", "EC2", "ECR", "KMS", "STS", "BACKUP", "BUDGETS", "SNS"] {
+        command.env_remove(format!("AWS_ENDPOINT_URL_{service}"));
+    }
     for name in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
         command.env(name, "/dev/null");
     }

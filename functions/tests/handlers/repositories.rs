@@ -91,8 +91,10 @@ async fn a_private_repository_is_looked_up_with_the_token_of_the_secret() {
     let bearer = format!("Bearer {TOKEN}");
     assert!(!asked.is_empty() && asked.iter().all(|one| one.header("authorization") == bearer));
     // Runners get no credential; they get what came with it.
-    let Source::Archive(archive) = load_spec(&cloud, run.id).await else { panic!("runners cannot fetch it") };
-    assert!((archives.len(), archive.gzip, archive.wrapped) == (1, true, true), "{archive:?}");
+    let Source::Snapshot(archive) = load_spec(&cloud, run.id).await else {
+        panic!("runners cannot fetch it")
+    };
+    assert!((archives.len(), archive.gzip) == (1, true), "{archive:?}");
     let bytes = cloud.services.blobs.fetch(&archive.blob, None).await.unwrap();
     assert_eq!(u64::try_from(bytes.len()).unwrap(), archive.size_bytes);
 }

@@ -178,6 +178,6 @@ fn is_commit_id(text: &str) -> bool {
 fn commit_of(source: &Source) -> Option<String> {
     match source {
         Source::Git { commit, .. } => Some(commit.clone()),
-        Source::Directory { .. } | Source::Reference(_) | Source::Archive(_) => None,
+        Source::Directory { .. } | Source::Reference(_) | Source::Archive(_) | Source::Snapshot(_) => None,
     }
 }

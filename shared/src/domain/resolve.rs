@@ -12,7 +12,10 @@ pub const TRIES: u32 = 10;
 const FIRST_WAIT_MS: u64 = 2_000;
 const LONGEST_WAIT_MS: u64 = 60_000;
 
-/// How often the forge was asked in vain.
+/// A look-up that was cut off is made again after this time, in milliseconds: no host has longer for one.
+const LOOK_UP_MS: u64 = 180_000;
+
+/// How often the forge was asked, and not to the end.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tries {
     /// Times.
@@ -22,11 +25,19 @@ pub struct Tries {
 }
 
 impl Tries {
-    /// After one more try in vain; `None` if it was the last one.
+    /// Before one more try, which counts from now on, however it ends; `None` if there were enough.
+    #[must_use]
+    pub fn begun(&self, now: Timestamp) -> Option<Self> {
+        let next = Self { count: self.count + 1, next_at: now.plus_ms(LOOK_UP_MS) };
+        (next.count <= TRIES).then_some(next)
+    }
+
+    /// After a try that was begun and in vain; `None` if it was the last one.
     #[must_use]
     pub fn again(&self, deadline: Timestamp, now: Timestamp) -> Option<Self> {
-        let wait_ms = FIRST_WAIT_MS.saturating_mul(1 << self.count.min(16)).min(LONGEST_WAIT_MS);
-        let next = Self { count: self.count + 1, next_at: now.plus_ms(wait_ms) };
+        let wait_ms =
+            FIRST_WAIT_MS.saturating_mul(1 << self.count.saturating_sub(1).min(16)).min(LONGEST_WAIT_MS);
+        let next = Self { count: self.count, next_at: now.plus_ms(wait_ms) };
         (next.count < TRIES && next.next_at < deadline).then_some(next)
     }
 }
@@ -131,13 +142,25 @@ mod tests {
     #[test]
     fn tries_become_rarer_and_end_with_their_number_or_the_deadline() {
         let (mut tries, mut now, mut waits) = (Tries::default(), Timestamp(0), Vec::new());
-        while let Some(next) = tries.again(Timestamp(u64::MAX), now) {
+        while let Some(next) = tries.begun(now).unwrap().again(Timestamp(u64::MAX), now) {
             waits.push(next.next_at.since_ms(now));
             now = next.next_at;
             tries = next;
         }
         assert_eq!(waits, [2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000]);
-        assert_eq!(Tries::default().again(Timestamp(2_000), Timestamp(0)), None);
+        let begun = Tries::default().begun(Timestamp(0)).unwrap();
+        assert_eq!(begun.again(Timestamp(2_000), Timestamp(0)), None);
+    }
+
+    #[test]
+    fn tries_that_are_cut_off_count() {
+        let (mut tries, mut now) = (Tries::default(), Timestamp(0));
+        for count in 1..=TRIES {
+            tries = tries.begun(now).unwrap();
+            assert_eq!((tries.count, tries.next_at.since_ms(now)), (count, LOOK_UP_MS));
+            now = tries.next_at;
+        }
+        assert_eq!(tries.begun(now), None);
     }
 
     #[test]

@@ -165,6 +165,20 @@ pub enum Source {
     Reference(Unresolved),
     /// An uploaded archive, which the runner fetches over the link.
     Archive(Archive),
+    /// The same as the forge made it of a commit: everything lies in one folder, which is no part of the source. A kind of its
+    /// own, so that whoever does not know it refuses it.
+    Snapshot(Archive),
+}
+
+impl Source {
+    /// The archive that runners fetch over the link, if it is one.
+    #[must_use]
+    pub fn archive(&self) -> Option<&Archive> {
+        match self {
+            Self::Archive(archive) | Self::Snapshot(archive) => Some(archive),
+            Self::Directory { .. } | Self::Git { .. } | Self::Reference(_) => None,
+        }
+    }
 }
 
 /// A reference that is still to be looked up, and what to make of the commit that it names.
@@ -206,9 +220,6 @@ pub struct Archive {
     pub size_bytes: u64,
     /// Whether they are compressed.
     pub gzip: bool,
-    /// Whether everything lies in one folder, which is no part of the source: so it is in archives that a forge makes.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub wrapped: bool,
 }
 
 /// Cases chosen by name, as `--failed` does: unit key and the cases in it.

@@ -58,7 +58,7 @@ impl Upload {
     pub fn arrived(&self, head: &[u8]) -> Option<Archive> {
         let (blob, sha256) = (self.direct.clone()?, self.sha256.clone()?);
         let (size_bytes, gzip) = (self.limit_bytes, is_gzip_or_tar(head)?);
-        Some(Archive { id: self.id, blob, sha256, size_bytes, gzip, wrapped: false })
+        Some(Archive { id: self.id, blob, sha256, size_bytes, gzip })
     }
 }
 

@@ -54,6 +54,21 @@ impl Services {
         Ok(())
     }
 
+    /// The same on a host where one launch may have started two runners: the one that came second ends itself, and the
+    /// other one is at work.
+    ///
+    /// # Errors
+    /// Port errors.
+    pub async fn one_runner_stopped(&self, id: ShardAttempt, state: &RunnerState) -> ServiceResult<()> {
+        let shard = load_shard(self.store.as_ref(), id, self.clock.now()).await?;
+        let awaited = shard.is_some_and(|shard| shard.value.id == id && shard.value.live());
+        if awaited && let Ok(RunnerState::Pending | RunnerState::Running) = self.launcher.describe(&id).await
+        {
+            return Ok(());
+        }
+        self.runner_stopped(id, state).await
+    }
+
     /// Declares the attempt lost if it is the current one and alive; whether it was.
     pub(crate) async fn runner_lost(
         &self,

@@ -50,6 +50,13 @@ impl Services {
             let what = format!("no case of `{}` is to be run again (use `all` for the whole run)", run.id);
             return Err(ServiceError::Invalid(what));
         }
+        if let Some(archive) = spec.source.archive() {
+            let project = self.project(&run.origin.project).await?.value;
+            if self.use_source(&project, archive.id).await?.is_none() {
+                let what = format!("the source of `{}` is gone; start a new run", run.id);
+                return Err(ServiceError::Invalid(what));
+            }
+        }
         let origin = Origin {
             trigger: Trigger::Rerun { of: run.id },
             actor: actor.to_owned(),

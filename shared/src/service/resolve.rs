@@ -71,6 +71,15 @@ impl From<SnapshotError> for Trouble {
     }
 }
 
+fn in_vain(wanted: &Unresolved, tries: u32, reason: &str) -> Cause {
+    let message = format!(
+        "the repository `{}` could not be reached in {tries} tries, the last time because: {reason}; check the \
+         address and the network of the server, then run again",
+        wanted.url,
+    );
+    Cause::new(CauseCode::SourceFailed, message).fitted()
+}
+
 fn tries_key(run: &Run) -> Key {
     Key::new(partition(run.id), "source")
 }
@@ -86,15 +95,26 @@ impl Services {
             return Ok(Outlook::Never(cause.clone()));
         }
         let now = self.clock.now();
-        let tries = load::<Tries>(self.store.as_ref(), &tries_key(run), now).await?;
-        let tries = tries.map(|tries| tries.value).unwrap_or_default();
+        let stored = load::<Tries>(self.store.as_ref(), &tries_key(run), now).await?;
+        let condition =
+            stored.as_ref().map_or(Condition::Absent, |stored| Condition::Version(stored.version));
+        let tries = stored.map(|stored| stored.value).unwrap_or_default();
         if now < tries.next_at {
+            return Ok(Outlook::Later);
+        }
+        // One that never comes to its end counts, too, and keeps others from looking meanwhile.
+        let Some(begun) = tries.begun(now) else {
+            return Ok(Outlook::Never(in_vain(wanted, tries.count, "it took too long")));
+        };
+        let mut commit = Commit::new();
+        commit.put(tries_key(run), condition, &begun, None)?;
+        if !commit.attempt(self.store.as_ref()).await? {
             return Ok(Outlook::Later);
         }
         match self.look_up(&spec, wanted).await {
             Ok(resolved) => self.agree(run, &resolved).await,
             Err(Trouble::Final(cause)) => Ok(Outlook::Never(cause.fitted())),
-            Err(Trouble::Passing(reason)) => self.look_again(run, (wanted, &tries), &reason).await,
+            Err(Trouble::Passing(reason)) => self.look_again(run, (wanted, &begun), &reason).await,
         }
     }
 
@@ -119,7 +139,7 @@ impl Services {
         let snapshot = self.forge.snapshot(url, &found.commit).await?;
         let mut resolved = complete(spec.clone(), wanted, (found.commit, found.branch), config)?;
         if let Some(snapshot) = snapshot {
-            resolved.source = Source::Archive(self.kept_snapshot(&spec.project, snapshot).await?);
+            resolved.source = Source::Snapshot(self.kept_snapshot(&spec.project, snapshot).await?);
         }
         Ok(resolved)
     }
@@ -131,7 +151,13 @@ impl Services {
             Ok(()) | Err(PortError::AlreadyExists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(Outlook::Ready(Box::new(load_spec(self, run.id).await?)))
+        let agreed = load_spec(self, run.id).await?;
+        // Another planner's may lie there as well; nobody names it, so it goes after a day.
+        if let Source::Snapshot(archive) = &agreed.source {
+            let project = self.project(&agreed.project).await?.value;
+            self.use_source(&project, archive.id).await?;
+        }
+        Ok(Outlook::Ready(Box::new(agreed)))
     }
 
     async fn look_again(
@@ -142,13 +168,7 @@ impl Services {
     ) -> ServiceResult<Outlook> {
         let now = self.clock.now();
         let Some(next) = tries.again(run.deadline, now) else {
-            let message = format!(
-                "the repository `{}` could not be reached in {} tries, the last time because: {reason}; check the \
-                 address and the network of the server, then run again",
-                wanted.url,
-                tries.count + 1
-            );
-            return Ok(Outlook::Never(Cause::new(CauseCode::SourceFailed, message).fitted()));
+            return Ok(Outlook::Never(in_vain(wanted, tries.count, reason)));
         };
         let mut commit = Commit::new();
         commit.put(tries_key(run), Condition::Any, &next, None)?;

@@ -30,13 +30,12 @@ impl From<ReceiveError> for SnapshotError {
 }
 
 impl Services {
-    /// The archive that a snapshot becomes, for the runs of this project.
+    /// The archive that a snapshot becomes, for a run of this project: kept for a day, and longer once the run uses it.
     pub(crate) async fn kept_snapshot(
         &self,
         project: &ProjectId,
         mut snapshot: Box<dyn Snapshot>,
     ) -> Result<Archive, SnapshotError> {
-        let keeper = self.project(project).await?.value;
         let mut receiving = self.begin_upload(&Actor::system(), project).await?;
         loop {
             let taken = match snapshot.next().await {
@@ -50,9 +49,8 @@ impl Services {
             }
         }
         let upload = receiving.finish(self).await?;
-        let archive = self.use_source(&keeper, upload.id).await?;
         let gone = || ServiceError::NotFound(format!("the archive of `{}`", upload.id));
-        Ok(Archive { wrapped: true, ..archive.ok_or_else(gone)? })
+        Ok(upload.archive.ok_or_else(gone)?)
     }
 
     /// An upload that we fill ourselves.

@@ -7,7 +7,7 @@ use super::{DECISIONS, ServiceError, ServiceResult, Services};
 use crate::domain::audit::Actor;
 use crate::domain::id::{ProjectId, SourceId};
 use crate::domain::project::Project;
-use crate::domain::spec::{Archive, Source};
+use crate::domain::spec::Archive;
 use crate::domain::time::Timestamp;
 use crate::domain::upload::{OFFER_MS, UNUSED_MS, UPLOAD_LIMIT_BYTES, Upload, is_gzip_or_tar};
 use crate::ports::{Condition, IndexEntry, Key, PortError, PortResult, UploadLink, UploadTerms};
@@ -173,8 +173,7 @@ impl Receiving {
         let id = self.upload.value.id;
         let blob = format!("{}{:032x}", folder(id), self.attempt);
         services.blobs.compose(&blob, self.pieces.clone()).await?;
-        let archive =
-            Archive { id, blob: blob.clone(), sha256, size_bytes: self.size_bytes, gzip, wrapped: false };
+        let archive = Archive { id, blob: blob.clone(), sha256, size_bytes: self.size_bytes, gzip };
         let keep_until = services.clock.now().plus_ms(UNUSED_MS);
         let next = Upload { archive: Some(archive), keep_until, ..self.upload.value.clone() };
         let mut commit = Commit::new();
@@ -347,14 +346,15 @@ impl Services {
     /// fenced; port errors.
     pub async fn source_piece(&self, caller: &Caller, offset: u64) -> ServiceResult<Vec<u8>> {
         self.admit(caller, self.clock.now()).await?;
-        let Source::Archive(archive) = load_spec(self, caller.id.run).await?.source else {
+        let source = load_spec(self, caller.id.run).await?.source;
+        let Some(archive) = source.archive() else {
             return Err(ServiceError::NotFound("an uploaded source".to_owned()));
         };
         let end = offset.saturating_add(u64::try_from(PIECE_BYTES).unwrap_or(u64::MAX));
         match self.blobs.fetch(&archive.blob, Some((offset, end))).await {
             Err(PortError::NotFound { .. }) => {
                 let text = format!(
-                    "the uploaded source `{}` is gone; upload it again and start a new run",
+                    "the source `{}` is gone; start a new run, with a new upload if it was one",
                     archive.id
                 );
                 Err(ServiceError::Invalid(text))

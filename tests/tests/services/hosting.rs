@@ -404,3 +404,24 @@ fn a_pass_that_runs_out_of_time_leaves_the_rest_to_the_next_one() {
     assert_eq!(begun(), [true, true, false, true, true]);
     assert!(pass(9), "and then everything");
 }
+
+#[test]
+fn the_end_of_a_runner_that_came_second_is_not_that_of_the_first() {
+    let desk = Desk::new();
+    project(&desk, "web", ProjectSettings::default());
+    let id = submit(&desk, "web", 1, |_| {});
+    desk.sweep();
+    let order = order_of(&desk, id);
+    let mut runner = desk.play(&order, 1);
+    runner.manifest(&[unit("a")]);
+    desk.launcher.set_state(&order.shard, RunnerState::Running);
+    let over = RunnerState::Stopped { exit_code: Some(0), reason: "its token was used already".to_owned() };
+    now(desk.services.one_runner_stopped(order.shard, &over)).unwrap();
+    runner.work(&|leased| cases(&leased.entry.unit, 2).into_iter().map(|case| (case, Passed)).collect());
+    assert_eq!(order_of(&desk, id).shard.attempt, 1);
+    runner.finish(RunnerEnd::Done);
+    desk.launcher.set_state(&order.shard, over.clone());
+    now(desk.services.one_runner_stopped(order.shard, &over)).unwrap();
+    desk.sweep();
+    assert_eq!(run(&desk, id).judgement.map(|judgement| judgement.verdict), Some(Verdict::Passed));
+}

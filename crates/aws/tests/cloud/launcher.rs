@@ -133,6 +133,25 @@ fn a_task_that_was_started_another_way_is_found_by_its_token() {
 }
 
 #[test]
+fn of_two_tasks_of_one_launch_the_live_one_counts() {
+    let (launcher, (fake, _connection)) = staged();
+    // A list that lags behind hides the task of a pass whose answer was lost.
+    fake.lag(1);
+    let first = launch(&launcher, 1);
+    fake.lag(0);
+    let (other, _connection) = launcher_of(&fake, fleet());
+    let second = LaunchOrder { round: 1, again: true, ..order(1) };
+    let second = block_on(other.launch(&second)).unwrap();
+    assert_ne!(first, second);
+    fake.end(&second, End::Exit(0));
+    let (watcher, _connection) = launcher_of(&fake, fleet());
+    let live = |state| matches!(state, RunnerState::Pending | RunnerState::Running);
+    assert!((0..20).all(|_| live(describe(&watcher, 1))), "the other one is there");
+    fake.end(&first, End::Exit(0));
+    assert_eq!(ended(&watcher, 1).0, Some(0));
+}
+
+#[test]
 fn a_launch_whose_answer_was_lost_is_done_once() {
     let (launcher, (fake, _connection)) = staged();
     fake.trouble([Trouble::Lost]);

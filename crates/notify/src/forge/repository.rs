@@ -232,7 +232,8 @@ impl Repository {
         if !facts.is_private {
             return Ok(None);
         }
-        let answer = self.open(&format!("/tarball/{commit}"), JSON, ARCHIVE_LIMIT).await?;
+        self.check_whole(commit).await?;
+        let answer = self.open(&format!("/tarball/{commit}"), JSON, LIMIT).await?;
         // A short-lived address of another host; it is for nobody but us, and gets no token.
         let place = match (answer.status(), answer.location()) {
             (302, Some(place)) => place.to_owned(),
@@ -245,6 +246,32 @@ impl Repository {
             200 => Ok(Some(Download { url: Arc::clone(&self.url), answer })),
             _ => Err(self.refused(answer, commit).await),
         }
+    }
+
+    /// An archive lacks what the commit's attributes say, and its tests with it: a run of the rest could be green.
+    async fn check_whole(&self, commit: &str) -> PortResult<()> {
+        let Some(tree) = self.tree(commit, true).await? else {
+            return Err(self.without(commit).await);
+        };
+        if tree.truncated {
+            let reason = "it is private and has more files than GitHub lists; `fleetest run --remote --upload` sends it instead";
+            return Err(denied(&self.url, reason.to_owned()));
+        }
+        let is_attributes = |entry: &&Entry| {
+            entry.is_file() && matches!(entry.path.rsplit('/').next(), Some(".gitattributes"))
+        };
+        let attributes = tree.entries.iter().filter(is_attributes).collect();
+        for (path, text) in self.texts(attributes, ANSWER_LIMIT_BYTES).await? {
+            if text.contains("export-ignore") || text.contains("export-subst") {
+                let reason = format!(
+                    "it is private, and `{path}` leaves files out of archives or changes them (`export-ignore`, \
+                     `export-subst`), so that its tests would not be those of the commit; \
+                     `fleetest run --remote --upload` sends the commit instead"
+                );
+                return Err(denied(&self.url, reason));
+            }
+        }
+        Ok(())
     }
 
     /// Why there is no archive.

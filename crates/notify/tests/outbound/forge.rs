@@ -211,8 +211,37 @@ async fn a_commit_that_runners_cannot_fetch_comes_as_an_archive_from_a_host_that
     assert_eq!(is_gzip_or_tar(&bytes), Some(true));
     let requests = github.take_requests();
     let told: Vec<_> = requests.iter().map(|one| one.header("authorization").is_empty()).collect();
-    assert_eq!(told, [false, false, true], "the archive's host is told nothing: {requests:?}");
-    assert_eq!(requests[1].target, format!("/repos/acme/known/tarball/{}", known.second));
+    assert_eq!(told, [false, false, false, true], "the archive's host is told nothing: {requests:?}");
+    assert_eq!(requests[2].target, format!("/repos/acme/known/tarball/{}", known.second));
+}
+
+#[tokio::test]
+async fn a_commit_whose_archive_would_lack_tests_is_refused() {
+    let (_known, github) = known();
+    github.take_token(TOKEN);
+    github.hide(NAME);
+    let forge = forge(&github, Some(TOKEN));
+    for (attributes, is_whole) in [
+        ("*.png binary\n", true),
+        ("/tests/slow export-ignore\n", false),
+        ("version.py export-subst\n", false),
+    ] {
+        let files = [("a/.gitattributes", attributes), ("tests/slow/test_a.py", "")];
+        let commit = github.commit(NAME, &files, &[]);
+        match forge.snapshot(URL, &commit).await {
+            Ok(found) => assert!(is_whole && found.is_some(), "{attributes}"),
+            refused => {
+                let reason = denied(refused);
+                assert!(
+                    !is_whole && reason.contains("a/.gitattributes") && reason.contains("--upload"),
+                    "{reason}"
+                );
+            }
+        }
+    }
+    github.truncate();
+    let commit = github.commit(NAME, &[("a", ""), ("b", "")], &[]);
+    assert!(denied(forge.snapshot(URL, &commit).await).contains("more files"));
 }
 
 #[tokio::test]

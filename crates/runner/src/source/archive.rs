@@ -21,9 +21,7 @@ const SLACK_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// One entry is refused.
-    #[error(
-        "`{path}` {reason}; pack the working tree anew, with plain files, folders and links inside of it"
-    )]
+    #[error("`{path}` {reason}; a source has plain files, folders and links inside of it")]
     Entry {
         /// Its path, printable.
         path: String,
@@ -43,7 +41,7 @@ pub enum ArchiveError {
         limit_bytes: u64,
     },
     /// It ends too early or is no archive at all.
-    #[error("it is damaged or no tar archive; pack it anew")]
+    #[error("it is damaged or no tar archive; run again, with a new upload if it was one")]
     Unreadable(#[source] io::Error),
     /// What came is not what was uploaded.
     #[error("it is not what was uploaded ({0}); run again")]
@@ -91,7 +89,7 @@ pub(super) const LIMITS: Limits = Limits { entries: 50_000, bytes: 8 * 1024 * 10
 
 /// Fetches piece by piece (`piece` answers what begins at an offset) and unpacks into `scratch`.
 pub(super) fn provide(
-    archive: &Archive,
+    (archive, wrapped): (&Archive, bool),
     scratch: &Path,
     piece: &dyn Fn(u64) -> Result<Vec<u8>, LinkError>,
     stopping: &dyn Fn() -> bool,
@@ -103,7 +101,7 @@ pub(super) fn provide(
         return Err(SourceError::Stopped);
     }
     let file = File::open(&packed).map_err(|error| SourceError::Archive(unwritable(&packed, error)))?;
-    unpack(file, archive, &dest, LIMITS).map_err(SourceError::Archive)?;
+    unpack(file, (archive, wrapped), &dest, LIMITS).map_err(SourceError::Archive)?;
     // Only room is lost if it stays.
     fs::remove_file(&packed).ok();
     Ok(dest)
@@ -130,10 +128,10 @@ fn fetch(
     if same { Ok(()) } else { Err(ArchiveError::Altered("another digest")) }
 }
 
-/// Unpacks into `dest`, which must not exist.
+/// Unpacks into `dest`, which must not exist; of an archive that is `wrapped`, what lies in its one folder.
 pub(super) fn unpack(
     packed: impl Read,
-    archive: &Archive,
+    (archive, wrapped): (&Archive, bool),
     dest: &Path,
     limits: Limits,
 ) -> Result<(), ArchiveError> {
@@ -141,7 +139,7 @@ pub(super) fn unpack(
         limits.ratio.saturating_mul(archive.size_bytes).saturating_add(SLACK_BYTES).min(limits.bytes);
     fs::create_dir(dest).map_err(|error| unwritable(dest, error))?;
     let root = fs::canonicalize(dest).map_err(|error| unwritable(dest, error))?;
-    let mut tree = Tree::new(root, limits.entries, archive.wrapped);
+    let mut tree = Tree::new(root, limits.entries, wrapped);
     let stream: Box<dyn Read + '_> =
         if archive.gzip { Box::new(MultiGzDecoder::new(packed)) } else { Box::new(packed) };
     let metered = Metered { inner: stream, left: limit_bytes };

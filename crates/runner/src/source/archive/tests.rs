@@ -58,7 +58,6 @@ fn about(bytes: &[u8], gzip: bool) -> Archive {
         sha256: hex::encode(Sha256::digest(bytes)),
         size_bytes: bytes.len() as u64,
         gzip,
-        wrapped: false,
     }
 }
 
@@ -70,14 +69,18 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
 
 /// Unpacks inside a folder whose surroundings are watched.
 fn unpacked(bytes: &[u8], gzip: bool, limits: Limits) -> (Result<(), ArchiveError>, TempDir) {
-    unpacked_as(&about(bytes, gzip), bytes, limits)
+    unpacked_as((&about(bytes, gzip), false), bytes, limits)
 }
 
-fn unpacked_as(archive: &Archive, bytes: &[u8], limits: Limits) -> (Result<(), ArchiveError>, TempDir) {
+fn unpacked_as(
+    (archive, wrapped): (&Archive, bool),
+    bytes: &[u8],
+    limits: Limits,
+) -> (Result<(), ArchiveError>, TempDir) {
     let scratch = TempDir::new().unwrap();
     let dest = scratch.path().join("in/source");
     fs::create_dir(dest.parent().unwrap()).unwrap();
-    let result = unpack(bytes, archive, &dest, limits);
+    let result = unpack(bytes, (archive, wrapped), &dest, limits);
     let beside: Vec<_> =
         fs::read_dir(scratch.path()).unwrap().chain(fs::read_dir(dest.parent().unwrap()).unwrap()).collect();
     assert_eq!(beside.len(), 2, "something was written beside the root");
@@ -311,7 +314,7 @@ fn the_folder_around_a_forges_archive_does_not_count() {
     git(&["add", "-A"]);
     git(&["commit", "-q", "-m", "first"]);
     let packed = git(&["archive", "--format=tar.gz", "--prefix=acme-click-0123456/", "HEAD"]);
-    let (result, out) = unpacked_as(&Archive { wrapped: true, ..about(&packed, true) }, &packed, SMALL);
+    let (result, out) = unpacked_as((&about(&packed, true), true), &packed, SMALL);
     result.unwrap();
     assert_eq!(fs::read_to_string(out.path().join("in/source/link")).unwrap(), "text");
     // What would leave the folder that counts is refused, also where it stays below the one around it.
@@ -323,8 +326,7 @@ fn the_folder_around_a_forges_archive_does_not_count() {
         Pack::new().file("top/x", "").hard("top/h", "x"),
     ] {
         let bytes = pack.end();
-        let (result, _scratch) =
-            unpacked_as(&Archive { wrapped: true, ..about(&bytes, false) }, &bytes, SMALL);
+        let (result, _scratch) = unpacked_as((&about(&bytes, false), true), &bytes, SMALL);
         assert!(matches!(result, Err(ArchiveError::Entry { .. })), "{result:?}");
     }
 }
@@ -339,14 +341,16 @@ fn pieces_are_joined_and_compared_with_the_digest() {
         }
     };
     let scratch = TempDir::new().unwrap();
-    let source = provide(&about(&bytes, false), scratch.path(), &serve(bytes.clone()), &|| false).unwrap();
+    let source =
+        provide((&about(&bytes, false), false), scratch.path(), &serve(bytes.clone()), &|| false).unwrap();
     assert_eq!(fs::read_to_string(source.join("a")).unwrap().len(), 5000);
     assert!(!scratch.path().join("source.tar").exists());
     let mut bent = bytes.clone();
     bent[600] ^= 1;
     for other in [bent, bytes[..2000].to_vec()] {
         let scratch = TempDir::new().unwrap();
-        let error = provide(&about(&bytes, false), scratch.path(), &serve(other), &|| false).unwrap_err();
+        let error =
+            provide((&about(&bytes, false), false), scratch.path(), &serve(other), &|| false).unwrap_err();
         assert!(matches!(error, SourceError::Archive(ArchiveError::Altered(_))), "{error}");
         assert!(!scratch.path().join("source").exists(), "nothing is unpacked");
     }
