@@ -97,13 +97,19 @@ pub(crate) fn command(rounds: usize) -> Result<()> {
 /// Builds the functions as SAM does; the folder of their programs.
 fn built() -> Result<PathBuf> {
     let tools = toolbox::sam_programs()?;
-    // The example by itself: it brings what only tests need, and functions that are built beside it are others than those of SAM.
-    for what in [["--bins", "--release"], ["--examples", "--release"]] {
+    let path = toolbox::path_with(&tools)?;
+    let build = |what: &[&str]| {
         let mut build = Command::new(tools.join("cargo-lambda"));
-        build.args(["lambda", "build", "--skip-target-check"]).args(what);
-        build.env("PATH", toolbox::path_with(&tools)?).current_dir(place::root().join("functions"));
-        launch::check(&mut build)?;
+        build.args(["lambda", "build", "--release", "--skip-target-check"]).args(what);
+        build.env("PATH", &path).current_dir(place::root().join("functions"));
+        launch::check(&mut build)
+    };
+    // One by one: of several at once, cargo-lambda does not know whose settings count.
+    for name in FUNCTIONS {
+        build(&["--bin", name])?;
     }
+    // The example by itself: it brings what only tests need, and functions that are built beside it are others than those of SAM.
+    build(&["--examples", "--disable-optimizations"])?;
     Ok(place::target().join("lambda"))
 }
 
