@@ -102,14 +102,17 @@ impl Services {
         if now < tries.next_at {
             return Ok(Outlook::Later);
         }
-        // One that never comes to its end counts, too, and keeps others from looking meanwhile.
         let Some(begun) = tries.begun(now) else {
             return Ok(Outlook::Never(in_vain(wanted, tries.count, "it took too long")));
         };
-        let mut commit = Commit::new();
-        commit.put(tries_key(run), condition, &begun, None)?;
-        if !commit.attempt(self.store.as_ref()).await? {
-            return Ok(Outlook::Later);
+        // One that never comes to its end counts, too, and keeps others from looking meanwhile. A host that gives out slots
+        // is alone and has all the time; if it was killed, it looks again as soon as it is back.
+        if self.settings.slots.is_none() {
+            let mut commit = Commit::new();
+            commit.put(tries_key(run), condition, &begun, None)?;
+            if !commit.attempt(self.store.as_ref()).await? {
+                return Ok(Outlook::Later);
+            }
         }
         match self.look_up(&spec, wanted).await {
             Ok(resolved) => self.agree(run, &resolved).await,
