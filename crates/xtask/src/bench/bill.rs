@@ -27,7 +27,8 @@ struct Bill {
 pub(super) fn text() -> Result<String> {
     toolbox::emulator_python()?;
     let mut test = Command::new(env!("CARGO"));
-    test.args(["test", "-q", "-p", "functions", "--test", "handlers", TEST, "--", "--nocapture"]);
+    // Of the whole workspace, so that dependencies keep the features they were built with.
+    test.args(["test", "-q", "--workspace", "--test", "handlers", TEST, "--", "--nocapture"]);
     let said = launch::capture(test.current_dir(place::root()))?;
     let bill = read(&said)?;
     let mut table = Table::new(&["paid", "count", "US$"]);
