@@ -248,7 +248,7 @@ pub enum RunnerState {
 
 /// Starts, looks at and stops runners.
 ///
-/// `launch` is idempotent by [`ShardAttempt::client_token`]; no room is `Unavailable`. `stop` asks politely and then
+/// `launch` of the same order starts one runner, however often it is called; no room is `Unavailable`. `stop` asks politely and then
 /// kills; stopping what is gone is no error.
 #[async_trait]
 pub trait Launcher: Debug + Send + Sync {

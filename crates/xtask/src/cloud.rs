@@ -8,7 +8,6 @@ use crate::{launch, place, say, toolbox};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -56,7 +55,7 @@ pub(crate) fn command(only: &[String]) -> Result<()> {
     let arguments: [OsString; 3] = [runner.into(), faults().into(), suites.into()];
     let emulator =
         emulator::start_with(&python, &place::root().join("tests/cloud/box.py"), &arguments, "cloud.log")?;
-    let forge = Forge { port: free_port()?, token_secret: secret(&emulator, FORGE_TOKEN)? };
+    let forge = Forge { port: emulator::free_port()?, token_secret: secret(&emulator, FORGE_TOKEN)? };
     let stack = Stack { programs, emulator, forge };
     let api = stack.deploy(None)?.api_id()?;
     // Only now it is known where runners will find the API; a stack has to survive an update anyway.
@@ -93,12 +92,6 @@ stood in:  GitHub, as strict as its documentation
 emulated:  API Gateway, Lambda's scaling, SQS, DynamoDB, S3, EventBridge and its Scheduler, Secrets Manager (ministack)
 stood in:  Fargate: a task is a local process, and what ECS tells of it is told by tests/cloud/box.py
 not tried: IAM (every call is allowed), KMS, alarms, arm64, the runner's image";
-
-/// A port of loopback that is free now.
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
-    Ok(listener.local_addr().context("no free port on loopback")?.port())
-}
 
 /// The ARN of a new secret with this text.
 fn secret(emulator: &Emulator, text: &str) -> Result<String> {

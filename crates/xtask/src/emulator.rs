@@ -90,9 +90,7 @@ pub(crate) fn start_with(
     arguments: &[OsString],
     log: &str,
 ) -> Result<Emulator> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
-    let port = listener.local_addr().context("no free port on loopback")?.port();
-    drop(listener);
+    let port = free_port()?;
     let log = place::target().join(log);
     let output = File::create(&log).with_context(|| format!("could not create `{}`", log.display()))?;
     let second = output.try_clone().context("could not open the log twice")?;
@@ -110,6 +108,12 @@ pub(crate) fn start_with(
         thread::sleep(PAUSE);
     }
     Ok(emulator)
+}
+
+/// A port of loopback that is free now.
+pub(crate) fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
+    Ok(listener.local_addr().context("no free port on loopback")?.port())
 }
 
 fn is_healthy(port: u16) -> bool {
